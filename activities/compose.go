@@ -1,0 +1,147 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/mail/address"
+	"github.com/mailtura/mailtura/internal/mail/compose"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/template"
+)
+
+func newMessages(engine *template.Engine, letters map[uuid.UUID]*store.Letter) *messages {
+	return &messages{
+		letters: letters,
+		ready:   map[uuid.UUID]func() (message, error){},
+		compose: func(ctx context.Context, l *store.Letter) (message, error) { return composeLetter(ctx, engine, l) },
+	}
+}
+
+// composeLetter renders an email and puts it into the form of RFC 5322. The bytes are the
+// same for every recipient and every attempt.
+func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter) (message, error) {
+	body, err := render(ctx, engine, l)
+	if err != nil {
+		return message{}, err
+	}
+	m := compose.Message{
+		MessageID: email.MessageID(id.Email.Format(l.ID), l.From),
+		Date:      l.CreatedAt,
+		From:      l.From,
+		Subject:   body.Subject,
+		HTML:      body.HTML,
+		Text:      body.Text,
+	}
+	if err := addAddresses(&m, l); err != nil {
+		return message{}, err
+	}
+	for _, h := range l.Content.Headers {
+		m.Headers = append(m.Headers, compose.Header{Name: h.Name, Value: h.Value})
+	}
+	for _, a := range l.Content.Attachments {
+		m.Attachments = append(m.Attachments, compose.Attachment{
+			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Content: a.Content,
+		})
+	}
+	raw, err := compose.Compose(m)
+	if err != nil {
+		return message{}, fmt.Errorf("compose email: %w", err)
+	}
+	return message{bytes: raw, utf8: needsUTF8(m)}, nil
+}
+
+// render fills in the variables. An email without a template is literal unless it brings variables.
+func render(ctx context.Context, engine *template.Engine, l *store.Letter) (template.Rendered, error) {
+	source, key := template.Source{Subject: l.Subject, HTML: l.Content.HTML, Text: l.Content.Text}, ""
+	switch {
+	case l.Template != nil:
+		source = *l.Template
+		key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
+		if l.Subject != "" { // the email's own subject stands in for the template's
+			source.Subject, key = l.Subject, ""
+		}
+	case l.Content.Variables == nil:
+		return withText(template.Rendered{Subject: source.Subject, HTML: source.HTML, Text: source.Text})
+	}
+	rendered, err := engine.Render(ctx, key, source, l.Content.Variables)
+	if err != nil {
+		return rendered, err
+	}
+	return withText(rendered)
+}
+
+// withText derives the text part from the HTML part where there is none.
+func withText(r template.Rendered) (template.Rendered, error) {
+	if r.Text != "" || r.HTML == "" {
+		return r, nil
+	}
+	text, err := template.TextFromHTML(r.HTML)
+	if err != nil {
+		return r, fmt.Errorf("derive text: %w", err)
+	}
+	r.Text = text
+	return r, nil
+}
+
+func addAddresses(m *compose.Message, l *store.Letter) error {
+	for _, r := range l.Recipients {
+		switch r.Kind {
+		case email.To:
+			m.To = append(m.To, r.Address)
+		case email.CC:
+			m.Cc = append(m.Cc, r.Address)
+		case email.BCC: // known to the envelope alone
+		}
+	}
+	if l.Content.ReplyTo != "" {
+		replyTo, err := address.Parse(l.Content.ReplyTo)
+		if err != nil {
+			return fmt.Errorf("read reply-to: %w", err)
+		}
+		m.ReplyTo = &replyTo
+	}
+	return nil
+}
+
+func needsUTF8(m compose.Message) bool {
+	all := append([]address.Address{m.From}, m.To...)
+	all = append(all, m.Cc...)
+	if m.ReplyTo != nil {
+		all = append(all, *m.ReplyTo)
+	}
+	for _, a := range all {
+		if a.NeedsUTF8() {
+			return true
+		}
+	}
+	return false
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// publicText is what may be shown of an error: the detail of a fault, and of each of its fields.
+func publicText(err error) string {
+	f, ok := fault.As(err)
+	if !ok || f.Kind == fault.Internal {
+		return "The message could not be composed."
+	}
+	text := f.Detail
+	for _, field := range f.Fields {
+		text += " " + field.Location + ": " + field.Message
+	}
+	return text
+}

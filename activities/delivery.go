@@ -1,0 +1,230 @@
+// Package activities is the half of Mailtura with effects: it reads and writes the
+// database, renders, and hands mail over. An answer to a mail, also a refusal, is a result;
+// only trouble of our own (no database, no Temporal) is an error, which Temporal retries.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/smtpout"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+	"github.com/mailtura/mailtura/internal/template"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+const (
+	chunk          = 100             // recipients that are loaded and claimed together
+	parallel       = 16              // hand-overs of one chunk at the same time
+	heartbeatEvery = 5 * time.Second // a third of the heartbeat timeout
+)
+
+// Transport hands one message to the next mail server.
+type Transport interface {
+	Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt
+}
+
+var _ Transport = (*smtpout.Relay)(nil)
+
+// Delivery has the activity that sends.
+type Delivery struct {
+	Store     *store.Store
+	Templates *template.Engine
+	Transport Transport
+	Permits   *Permits
+	Log       *slog.Logger
+}
+
+// DeliverInput names the dispatch to work on. Inline says that Deliver runs inside a
+// workflow task and must not wait.
+type DeliverInput struct {
+	TenantID   string    `json:"tenantId"`
+	DispatchID uuid.UUID `json:"dispatchId"`
+	Inline     bool      `json:"inline"`
+}
+
+// Reasons why something of a dispatch is still open.
+const (
+	ReasonRetry     = "another attempt"
+	ReasonRateLimit = "the rate limit"
+	ReasonTenant    = "the tenant to become active"
+)
+
+// DeliverResult counts the recipients of the dispatch by where they stand.
+type DeliverResult struct {
+	Sent       int       `json:"sent"`
+	Bounced    int       `json:"bounced"`
+	Failed     int       `json:"failed"`
+	Unknown    int       `json:"unknown"`
+	Deferred   int       `json:"deferred"`
+	Queued     int       `json:"queued"`
+	NextAt     time.Time `json:"nextAt"` // when to deliver again, if anything is open
+	Reason     string    `json:"reason,omitempty"`
+	TenantGone bool      `json:"tenantGone,omitempty"`
+}
+
+// Open is how many recipients have no final status.
+func (r DeliverResult) Open() int { return r.Deferred + r.Queued }
+
+// Deliver makes one attempt for every recipient of a dispatch whose turn it is and for
+// whom there is a permit. Each attempt is in the database before its hand-over, so that
+// none is forgotten; one that was cut off is settled as the tenant chose. It returns
+// when nothing more can be done now, and says when something can.
+func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	defer heartbeat(ctx)()
+	t, err := d.Store.Tenant(ctx, in.TenantID)
+	if fault.KindOf(err) == fault.NotFound || t.Status == tenant.Deleting {
+		return DeliverResult{TenantGone: true}, nil
+	}
+	if err != nil {
+		return DeliverResult{}, activityError(err)
+	}
+	run := delivery{Delivery: d, in: in, tenant: t}
+	if err := run.deliver(ctx); err != nil {
+		return DeliverResult{}, activityError(err)
+	}
+	return run.result(ctx)
+}
+
+// delivery is one run of Deliver.
+type delivery struct {
+	*Delivery
+	in      DeliverInput
+	tenant  tenant.Tenant
+	blocked time.Time // no permits before this
+}
+
+func (r *delivery) deliver(ctx context.Context) error {
+	for !stopping(ctx) {
+		due, err := r.Store.ListDue(ctx, r.in.TenantID, r.in.DispatchID, time.Now(), chunk)
+		if err != nil {
+			return err
+		}
+		due, err = r.settle(ctx, due)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		permits, err := r.Permits.Take(ctx, r.tenant, len(due))
+		if err != nil {
+			return err
+		}
+		if err := r.send(ctx, due[:permits.Count()], permits); err != nil {
+			return err
+		}
+		if permits.Count() < len(due) {
+			r.blocked = permits.RetryAt()
+			return nil
+		}
+	}
+	return nil
+}
+
+// stopping reports whether the worker is about to stop: what is under way is finished,
+// and nothing new begun.
+func stopping(ctx context.Context) bool {
+	select {
+	case <-activity.GetWorkerStopChannel(ctx):
+		return true
+	default:
+		return false
+	}
+}
+
+// settle gives recipients whose attempt was cut off the status that the tenant chose, and
+// leaves those that are to be sent.
+func (r *delivery) settle(ctx context.Context, due []store.Due) ([]store.Due, error) {
+	hold := r.tenant.Settings.OnUnknownOutcome == tenant.Hold
+	var cut []uuid.UUID
+	var send []store.Due
+	for _, recipient := range due {
+		if recipient.CutOff {
+			cut = append(cut, recipient.RecipientID)
+		}
+		if !recipient.CutOff || !hold {
+			send = append(send, recipient)
+		}
+	}
+	if len(cut) == 0 {
+		return due, nil
+	}
+	r.Log.WarnContext(ctx, "attempts were cut off", slog.Int("recipients", len(cut)), slog.Bool("held", hold))
+	status := email.Queued
+	if hold {
+		status = email.Unknown
+	}
+	if err := r.Store.SettleCutOff(ctx, r.in.TenantID, cut, status, time.Now()); err != nil {
+		return nil, err
+	}
+	if len(send) == 0 { // the whole chunk is held: look for more
+		again, err := r.Store.ListDue(ctx, r.in.TenantID, r.in.DispatchID, time.Now(), chunk)
+		if err != nil {
+			return nil, err
+		}
+		return r.settle(ctx, again)
+	}
+	return send, nil
+}
+
+func (r *delivery) result(ctx context.Context) (DeliverResult, error) {
+	p, err := r.Store.Progress(ctx, r.in.TenantID, r.in.DispatchID)
+	if err != nil {
+		return DeliverResult{}, activityError(err)
+	}
+	result := DeliverResult{
+		Sent: p.Sent, Bounced: p.Bounced, Failed: p.Failed, Unknown: p.Unknown, Deferred: p.Deferred, Queued: p.Queued,
+		NextAt: p.NextAttemptAt, Reason: ReasonRetry,
+	}
+	if p.Queued > 0 {
+		at := r.blocked
+		if at.IsZero() { // put back by this run, or in the hands of another
+			at = time.Now().Add(time.Second)
+		}
+		if result.NextAt.IsZero() || at.Before(result.NextAt) {
+			result.NextAt, result.Reason = at, ReasonRateLimit
+		}
+	}
+	return result, nil
+}
+
+// heartbeat tells Temporal that the activity is alive until the result is called.
+func heartbeat(ctx context.Context) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				activity.RecordHeartbeat(ctx)
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// activityError gives an error the type under which Temporal shows it: its code. What is
+// wrong with the request itself is not worth another try.
+func activityError(err error) error {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.NotFound:
+		return temporal.NewNonRetryableApplicationError("activity failed", fault.CodeOf(err), err)
+	}
+	return temporal.NewApplicationErrorWithOptions("activity failed", fault.CodeOf(err), temporal.ApplicationErrorOptions{Cause: err})
+}
+
+// jitter is a random number in [0,1).
+func jitter() float64 { return rand.Float64() } //nolint:gosec // spreads retries, guards nothing

@@ -1,0 +1,239 @@
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/mail/outcome"
+	"github.com/mailtura/mailtura/internal/smtpout"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// flushAfter is how long an outcome may wait for others to be written with it: what is
+// not written when the process dies is sent again.
+const (
+	flushAfter = 20 * time.Millisecond
+	flushSize  = 50
+)
+
+// send makes an attempt for each recipient, several at a time.
+func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) error {
+	if len(due) == 0 {
+		return nil
+	}
+	letters, err := r.Store.LoadLetters(ctx, r.in.TenantID, emailsOf(due))
+	if err != nil {
+		return err
+	}
+	messages := newMessages(r.Templates, letters)
+	numbers, err := r.Store.StartAttempts(ctx, r.in.TenantID, due, time.Now())
+	if err != nil {
+		return err
+	}
+	outcomes := make(chan store.Outcome, parallel)
+	written := make(chan error, 1)
+	go func() { written <- r.writeOutcomes(ctx, outcomes) }()
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, recipient := range due {
+		number, claimed := numbers[recipient.RecipientID]
+		if !claimed {
+			continue
+		}
+		group.Go(func() error {
+			if err := permits.Wait(ctx); err != nil {
+				outcomes <- putBack(recipient, number)
+				return err
+			}
+			outcomes <- r.attempt(ctx, messages, recipient, number)
+			return nil
+		})
+	}
+	sent := group.Wait()
+	close(outcomes)
+	if err := <-written; err != nil {
+		return err
+	}
+	return sent
+}
+
+func emailsOf(due []store.Due) []uuid.UUID {
+	seen := make(map[uuid.UUID]bool, len(due))
+	var ids []uuid.UUID
+	for _, d := range due {
+		if !seen[d.EmailID] {
+			seen[d.EmailID] = true
+			ids = append(ids, d.EmailID)
+		}
+	}
+	return ids
+}
+
+// writeOutcomes writes outcomes as they come, a few together. It goes on after the
+// context has ended: what has happened to a mail must be written down.
+func (r *delivery) writeOutcomes(ctx context.Context, outcomes <-chan store.Outcome) error {
+	ctx = context.WithoutCancel(ctx)
+	var failed error
+	var batch []store.Outcome
+	flush := func() {
+		if len(batch) == 0 {
+			return
+		}
+		if err := r.Store.FinishAttempts(ctx, r.in.TenantID, batch); err != nil {
+			failed = err
+		}
+		batch = nil
+	}
+	timer := time.NewTimer(flushAfter)
+	defer timer.Stop()
+	for {
+		select {
+		case o, more := <-outcomes:
+			if !more {
+				flush()
+				return failed
+			}
+			if batch = append(batch, o); len(batch) >= flushSize {
+				flush()
+			} else if len(batch) == 1 {
+				timer.Reset(flushAfter)
+			}
+		case <-timer.C:
+			flush()
+		}
+	}
+}
+
+// putBack ends an attempt that never came to a hand-over.
+func putBack(recipient store.Due, number int) store.Outcome {
+	return store.Outcome{
+		RecipientID: recipient.RecipientID, Number: number, FinishedAt: time.Now(),
+		Verdict: string(outcome.Deferred), Phase: "permit", Reply: "interrupted before the hand-over",
+		Status: email.Queued, Reason: "interrupted",
+	}
+}
+
+// attempt hands one message over and decides what becomes of its recipient.
+func (r *delivery) attempt(ctx context.Context, messages *messages, recipient store.Due, number int) store.Outcome {
+	letter := messages.letters[recipient.EmailID]
+	ctx, span := startAttempt(ctx, letter, recipient)
+	defer span.End()
+	o := store.Outcome{RecipientID: recipient.RecipientID, Number: number}
+	msg, err := messages.get(ctx, recipient.EmailID)
+	if err != nil {
+		o.FinishedAt, o.Verdict, o.Phase = time.Now(), string(outcome.Failed), "compose"
+		o.Status, o.Reason, o.Reply = email.Failed, "compose", publicText(err)
+		span.SetStatus(codes.Error, "the message could not be composed")
+		return o
+	}
+	a := r.Transport.Send(ctx, smtpout.Envelope{From: letter.From.Addr, To: recipient.Address, UTF8: msg.utf8 || !ascii(recipient.Address)}, msg.bytes)
+	result := a.Result()
+	o.FinishedAt, o.Verdict, o.Phase, o.Reason = a.Started.Add(a.Duration), string(result.Verdict), string(a.Phase), string(result.Category)
+	o.Code, o.Enhanced, o.Reply, o.Peer, o.TLS = a.Reply.Code, a.Reply.Enhanced, replyText(a), a.Peer, a.TLS
+	o.Status, o.NextAttempt = r.next(result.Verdict, number, letter.CreatedAt, o.FinishedAt)
+	endAttempt(span, a, result)
+	if a.Err != nil {
+		r.Log.WarnContext(ctx, "attempt had trouble", slog.String(telemetry.SMTPPhase, string(a.Phase)), slog.Any("error", a.Err))
+	}
+	return o
+}
+
+// next is the status of a recipient after an attempt, and when it is tried again.
+func (r *delivery) next(v outcome.Verdict, number int, accepted, now time.Time) (email.Status, time.Time) {
+	switch v {
+	case outcome.Accepted:
+		return email.Sent, time.Time{}
+	case outcome.Bounced:
+		return email.Bounced, time.Time{}
+	case outcome.Failed:
+		return email.Failed, time.Time{}
+	case outcome.Unknown:
+		if r.tenant.Settings.OnUnknownOutcome == tenant.Hold {
+			return email.Unknown, time.Time{}
+		}
+	case outcome.Deferred:
+	}
+	if at, ok := outcome.NextTry(number, accepted, now, time.Time{}, jitter()); ok {
+		return email.Deferred, at
+	}
+	return email.Failed, time.Time{}
+}
+
+// startAttempt starts the span of an attempt. It belongs to the trace of the request that
+// asked for the email, which is the activity's own when the dispatch has only that email.
+func startAttempt(ctx context.Context, letter *store.Letter, recipient store.Due) (context.Context, trace.Span) {
+	current := trace.SpanContextFromContext(ctx)
+	options := []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(
+			attribute.String(telemetry.EmailID, id.Email.Format(recipient.EmailID)),
+			attribute.String(telemetry.RecipientID, id.Recipient.Format(recipient.RecipientID)),
+		),
+	}
+	request := trace.SpanContextFromContext(telemetry.WithTraceParent(context.Background(), letter.TraceParent))
+	if request.IsValid() && request.TraceID() != current.TraceID() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, request)
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: current}))
+	}
+	return otel.Tracer("mailtura/activities").Start(ctx, "smtp send", options...)
+}
+
+func endAttempt(span trace.Span, a smtpout.Attempt, result outcome.Result) {
+	span.SetAttributes(
+		attribute.String(telemetry.PeerAddress, a.Peer),
+		attribute.String(telemetry.SMTPPhase, string(a.Phase)),
+		attribute.Int(telemetry.SMTPCode, a.Reply.Code),
+		attribute.String(telemetry.SMTPEnhanced, a.Reply.Enhanced),
+		attribute.String(telemetry.Verdict, string(result.Verdict)),
+	)
+	if result.Verdict != outcome.Accepted {
+		span.SetStatus(codes.Error, string(result.Verdict))
+	}
+}
+
+// replyText is the answer as it may be shown: without one, in which phase it was missed.
+func replyText(a smtpout.Attempt) string {
+	if a.Reply.Code != 0 {
+		return a.Reply.Text
+	}
+	return "no answer from the mail server in phase " + string(a.Phase)
+}
+
+// messages composes each email of a chunk once, when its first recipient needs it.
+type messages struct {
+	letters map[uuid.UUID]*store.Letter
+	compose func(context.Context, *store.Letter) (message, error)
+
+	mu    sync.Mutex
+	ready map[uuid.UUID]func() (message, error)
+}
+
+// message is a composed message.
+type message struct {
+	bytes []byte
+	utf8  bool // a header address needs SMTPUTF8
+}
+
+func (m *messages) get(ctx context.Context, emailID uuid.UUID) (message, error) {
+	m.mu.Lock()
+	make, ok := m.ready[emailID]
+	if !ok {
+		make = sync.OnceValues(func() (message, error) { return m.compose(ctx, m.letters[emailID]) })
+		m.ready[emailID] = make
+	}
+	m.mu.Unlock()
+	return make()
+}

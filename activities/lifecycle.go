@@ -1,0 +1,114 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+)
+
+// deleteChunk is how many rows one transaction deletes: short locks, little to repeat.
+const deleteChunk = 2000
+
+// TenantTables are the tables that DeleteTenantRows knows, in the order to empty them.
+var TenantTables = store.TenantTables
+
+// Lifecycle has the activities of a tenant's life.
+type Lifecycle struct {
+	Store *store.Store
+	Flow  *flow.Client
+}
+
+// ActivateTenantInput names the tenant.
+type ActivateTenantInput struct {
+	TenantID string `json:"tenantId"`
+}
+
+// ActivateTenant takes a tenant from provisioning to active.
+func (l *Lifecycle) ActivateTenant(ctx context.Context, in ActivateTenantInput) error {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	if err := l.Store.ActivateTenant(ctx, in.TenantID); err != nil {
+		return activityError(err)
+	}
+	return nil
+}
+
+// EndTenantWorkflowsInput names the tenant.
+type EndTenantWorkflowsInput struct {
+	TenantID string `json:"tenantId"`
+}
+
+// EndTenantWorkflowsResult says how many workflows were ended.
+type EndTenantWorkflowsResult struct {
+	Workflows int `json:"workflows"`
+}
+
+// EndTenantWorkflows terminates the tenant's workflows, but for the one that deletes it.
+func (l *Lifecycle) EndTenantWorkflows(ctx context.Context, in EndTenantWorkflowsInput) (EndTenantWorkflowsResult, error) {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	ended, err := l.Flow.EndTenantWorkflows(ctx, in.TenantID, func(n int) { activity.RecordHeartbeat(ctx, n) })
+	if err != nil {
+		return EndTenantWorkflowsResult{}, activityError(err)
+	}
+	return EndTenantWorkflowsResult{Workflows: ended}, nil
+}
+
+// DeleteTenantRowsInput names a table of a tenant.
+type DeleteTenantRowsInput struct {
+	TenantID   string    `json:"tenantId"`
+	DeletionID uuid.UUID `json:"deletionId"`
+	Table      string    `json:"table"`
+}
+
+// DeleteTenantRowsResult counts the rows that were deleted.
+type DeleteTenantRowsResult struct {
+	Rows int64 `json:"rows"`
+}
+
+// DeleteTenantRows empties one table of a tenant in chunks. The count on the deletion's
+// record moves with each chunk; the heartbeat keeps it for a retry.
+func (l *Lifecycle) DeleteTenantRows(ctx context.Context, in DeleteTenantRowsInput) (DeleteTenantRowsResult, error) {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	var result DeleteTenantRowsResult
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &result); err != nil {
+			return result, activityError(err)
+		}
+	}
+	for {
+		n, err := l.Store.DeleteTenantRows(ctx, in.TenantID, in.DeletionID, in.Table, deleteChunk)
+		if err != nil {
+			return result, activityError(err)
+		}
+		if n == 0 {
+			return result, nil
+		}
+		result.Rows += n
+		activity.RecordHeartbeat(ctx, result)
+	}
+}
+
+// FinishDeletionInput names the tenant and its deletion.
+type FinishDeletionInput struct {
+	TenantID   string    `json:"tenantId"`
+	DeletionID uuid.UUID `json:"deletionId"`
+}
+
+// FinishDeletionResult says whether nothing was left.
+type FinishDeletionResult struct {
+	Finished bool `json:"finished"`
+}
+
+// FinishDeletion removes the tenant itself once nothing else of it is left.
+func (l *Lifecycle) FinishDeletion(ctx context.Context, in FinishDeletionInput) (FinishDeletionResult, error) {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	finished, err := l.Store.FinishDeletion(ctx, in.TenantID, in.DeletionID)
+	if err != nil {
+		return FinishDeletionResult{}, activityError(err)
+	}
+	return FinishDeletionResult{Finished: finished}, nil
+}

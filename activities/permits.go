@@ -1,0 +1,187 @@
+package activities
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// lead is how long before the next slot it is asked for, so that none passes unused
+// while the request is on its way.
+const lead = 500 * time.Millisecond
+
+// Lessor hands out permits, as a tenant's TenantQuota workflow does.
+type Lessor interface {
+	Lease(ctx context.Context, tenantID string, in flow.LeaseInput) (flow.Lease, error)
+}
+
+var _ Lessor = (*flow.Client)(nil)
+
+// Permits keeps attempts within the tenants' rates. It asks the lessor for blocks of
+// permits, one request at a time for a tenant, and shares a block among the deliveries
+// of this process.
+type Permits struct {
+	lessor Lessor
+
+	mu      sync.Mutex
+	tenants map[string]*leaser
+}
+
+// NewPermits makes Permits that ask lessor.
+func NewPermits(lessor Lessor) *Permits {
+	return &Permits{lessor: lessor, tenants: map[string]*leaser{}}
+}
+
+// leaser is the permits of one tenant in this process.
+type leaser struct {
+	permits  *Permits
+	tenantID string
+
+	mu    sync.Mutex // held while a lease is asked for
+	lease flow.Lease
+	spent int // slots of the lease that are taken
+}
+
+// Grant is permits for a number of attempts.
+type Grant struct {
+	leaser  *leaser // nil: no rate limit
+	tenant  tenant.Tenant
+	count   int
+	retryAt time.Time
+
+	mu    sync.Mutex
+	slots []slot
+}
+
+// slot is when an attempt may start: not before at, not after until.
+type slot struct{ at, until time.Time }
+
+// Count is for how many attempts there are permits.
+func (g *Grant) Count() int { return g.count }
+
+// RetryAt is when to ask for more.
+func (g *Grant) RetryAt() time.Time { return g.retryAt.Add(-lead) }
+
+// Take gets up to want permits for a tenant without waiting for their slots.
+func (p *Permits) Take(ctx context.Context, t tenant.Tenant, want int) (*Grant, error) {
+	if t.Settings.Rate().IsZero() {
+		return &Grant{count: want}, nil
+	}
+	l := p.leaser(t.ID)
+	slots, retryAt, err := l.take(ctx, t, want)
+	if err != nil {
+		return nil, err
+	}
+	return &Grant{leaser: l, tenant: t, count: len(slots), slots: slots, retryAt: retryAt}, nil
+}
+
+func (p *Permits) leaser(tenantID string) *leaser {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.tenants[tenantID]
+	if l == nil {
+		l = &leaser{permits: p, tenantID: tenantID}
+		p.tenants[tenantID] = l
+	}
+	return l
+}
+
+// take gives slots of the present lease, and asks for another one where they do not suffice.
+func (l *leaser) take(ctx context.Context, t tenant.Tenant, want int) (slots []slot, retryAt time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slots = l.spend(want, time.Now())
+	if missing := want - len(slots); missing > 0 {
+		l.lease, l.spent = flow.Lease{}, 0
+		l.lease, err = l.permits.lessor.Lease(ctx, l.tenantID, flow.LeaseInput{
+			RequestID: uuid.NewString(), Want: missing, Version: t.Version, Rate: t.Settings.Rate(),
+		})
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		slots = append(slots, l.spend(missing, time.Now())...)
+	}
+	return slots, l.lease.RetryAt, nil
+}
+
+// spend takes slots of the lease that have not lapsed.
+func (l *leaser) spend(want int, now time.Time) (slots []slot) {
+	s := l.lease.Slots
+	for len(slots) < want && l.spent < s.Count {
+		at := s.At(l.spent)
+		l.spent++
+		if until := at.Add(s.Slack); !now.After(until) {
+			slots = append(slots, slot{at, until})
+		}
+	}
+	return slots
+}
+
+// Wait returns when the next attempt of the grant may start. A slot that has lapsed
+// because the process was late is replaced by another one.
+func (g *Grant) Wait(ctx context.Context) error {
+	if g.leaser == nil {
+		return ctx.Err()
+	}
+	for {
+		s, ok := g.next()
+		if !ok {
+			if err := g.replace(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := sleepUntil(ctx, s.at); err != nil {
+			return err
+		}
+		if !time.Now().After(s.until) {
+			return nil
+		}
+	}
+}
+
+func (g *Grant) next() (slot, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.slots) == 0 {
+		return slot{}, false
+	}
+	s := g.slots[0]
+	g.slots = g.slots[1:]
+	return s, true
+}
+
+// replace gets one more slot, and waits for it if need be.
+func (g *Grant) replace(ctx context.Context) error {
+	slots, retryAt, err := g.leaser.take(ctx, g.tenant, 1)
+	if err != nil {
+		return err
+	}
+	if len(slots) == 0 {
+		return sleepUntil(ctx, retryAt.Add(-lead))
+	}
+	g.mu.Lock()
+	g.slots = append(g.slots, slots...)
+	g.mu.Unlock()
+	return nil
+}
+
+func sleepUntil(ctx context.Context, at time.Time) error {
+	pause := time.Until(at)
+	if pause <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,97 @@
+package apiserver
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store"
+)
+
+// Email is an email as it stands.
+type Email struct {
+	ID              string         `json:"id" example:"msg_01h455vb4pex5vsknk084sn02q"`
+	Status          string         `json:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown" doc:"What the recipients' statuses make together: under way as long as one of them is, then the worst of them"`
+	From            string         `json:"from" example:"Acme Corporation <noreply@acme.com>"`
+	Subject         string         `json:"subject" doc:"As it was asked for; empty when the template has it"`
+	TemplateID      string         `json:"templateId,omitempty" example:"tpl_01h455vb4pex5vsknk084sn02q"`
+	TemplateVersion *int32         `json:"templateVersion,omitempty" doc:"The version that was current when the email was accepted"`
+	Tags            []string       `json:"tags"`
+	Metadata        map[string]any `json:"metadata"`
+	Recipients      []Recipient    `json:"recipients"`
+	Workflow        *Workflow      `json:"workflow" doc:"The Temporal workflow that sends it; null for the moment before one does"`
+	CreatedAt       time.Time      `json:"createdAt"`
+}
+
+// Recipient is a recipient as it stands.
+type Recipient struct {
+	ID            string     `json:"id" example:"rcp_01h455vb4pex5vsknk084sn02q"`
+	Email         string     `json:"email" example:"ada@example.com"`
+	Name          string     `json:"name,omitempty"`
+	Kind          string     `json:"kind" enum:"to,cc,bcc"`
+	Status        string     `json:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown"`
+	Attempts      int        `json:"attempts" doc:"Hand-overs so far"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt" doc:"When a deferred recipient is tried again"`
+	Reason        string     `json:"reason,omitempty" doc:"Category of the last answer" example:"mailbox_full"`
+	Detail        string     `json:"detail,omitempty" doc:"The last answer of the mail server"`
+	UpdatedAt     time.Time  `json:"updatedAt"`
+}
+
+// EmailPath is the path of an email.
+type EmailPath struct {
+	ID string `path:"id" maxLength:"40" example:"msg_01h455vb4pex5vsknk084sn02q"`
+}
+
+func (s *Server) getEmail(ctx context.Context, in *struct {
+	TenantHeader
+	EmailPath
+}) (*body[Email], error) {
+	emailID, err := id.Email.Parse(in.ID)
+	if err != nil {
+		return nil, noSuch("email_not_found", "email")
+	}
+	e, err := s.Store.Email(ctx, caller(ctx).ID, emailID)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Email]{s.showEmail(caller(ctx).ID, e)}, nil
+}
+
+func (s *Server) listEmails(ctx context.Context, in *struct {
+	TenantHeader
+	Page
+	Status    string `query:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown" doc:"Emails with a recipient of this status"`
+	Recipient string `query:"recipient" maxLength:"254" doc:"Emails to this address"`
+	Tag       string `query:"tag" maxLength:"64" doc:"Emails with this tag"`
+}) (*body[list[Email]], error) {
+	filter := store.EmailFilter{Status: in.Status, Recipient: in.Recipient, Tag: in.Tag}
+	items, next, err := s.Store.ListEmails(ctx, caller(ctx).ID, filter, in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return newList(items, next, func(e store.EmailRecord) Email { return s.showEmail(caller(ctx).ID, e) }), nil
+}
+
+func (s *Server) showEmail(tenantID string, e store.EmailRecord) Email {
+	shown := Email{
+		ID: id.Email.Format(e.ID), Status: string(e.Status()), From: e.From.String(), Subject: e.Subject,
+		TemplateVersion: e.TemplateVersion, Tags: e.Tags, Recipients: make([]Recipient, len(e.Recipients)), CreatedAt: e.CreatedAt.UTC(),
+	}
+	_ = json.Unmarshal(e.Metadata, &shown.Metadata) // it was an object when it was stored
+	if e.TemplateID != nil {
+		shown.TemplateID = id.Template.Format(*e.TemplateID)
+	}
+	if e.DispatchID != nil {
+		shown.Workflow = s.workflow(flow.SendEmailsID(tenantID, *e.DispatchID), e.RunID)
+	}
+	for i, r := range e.Recipients {
+		shown.Recipients[i] = Recipient{
+			ID: id.Recipient.Format(r.ID), Email: r.Address.Addr, Name: r.Address.Name, Kind: string(r.Kind),
+			Status: string(r.Status), Attempts: r.Attempts, NextAttemptAt: utc(r.NextAttemptAt),
+			Reason: r.Reason, Detail: r.Detail, UpdatedAt: r.UpdatedAt.UTC(),
+		}
+	}
+	return shown
+}

@@ -1,0 +1,136 @@
+// Package apiserver is the HTTP surface: chi for routing, huma for the OpenAPI document and
+// the checking of requests. A file is a resource. Handlers speak in faults; problem.go alone
+// knows HTTP statuses.
+package apiserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/template"
+)
+
+// prefix is where the API is.
+const prefix = "/api/v1"
+
+// Config is what the API needs. The OpenAPI document can be made with the zero Config.
+type Config struct {
+	Store     *store.Store
+	Intake    *intake.Acceptor
+	Flow      *flow.Client
+	Templates *template.Engine
+	Log       *slog.Logger
+	// TemporalUI is the address of Temporal UI, for links; empty: no links.
+	TemporalUI string
+	Namespace  string
+}
+
+// Server serves the API.
+type Server struct {
+	Config
+	log    *slog.Logger
+	router chi.Router
+	api    huma.API
+}
+
+// New makes the server with all routes.
+func New(cfg Config) *Server {
+	installProblems()
+	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
+	s.router.NotFound(s.notFound)
+	s.router.MethodNotAllowed(s.methodNotAllowed)
+	s.api = humachi.New(s.router, openAPI())
+	s.registerTenants()
+	s.registerTenantDeletions()
+	s.registerAPIKeys()
+	s.registerOperatorKeys()
+	s.registerTemplates()
+	s.registerEmails()
+	s.registerUsage()
+	s.registerHealth()
+	s.registerDocs()
+	return s
+}
+
+func openAPI() huma.Config {
+	cfg := huma.DefaultConfig("Mailtura", "1")
+	cfg.CreateHooks = nil // no $schema members in answers
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.RejectUnknownQueryParameters = true
+	cfg.Info.Description = description
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key": {Type: "http", Scheme: "bearer", Description: "An operator key (mt_op_…) or a tenant key (mt_live_…)."},
+	}
+	return cfg
+}
+
+const description = `Multi-tenant email delivery.
+
+Authenticate with ` + "`Authorization: Bearer <key>`" + `. A tenant key (` + "`mt_live_…`" + `) speaks for its tenant. An operator key
+(` + "`mt_op_…`" + `) administers tenants, and speaks for one of them with the header ` + "`X-Tenant-ID`" + `.
+
+Every error is a problem document (RFC 9457) with a stable ` + "`code`" + `. Lists are newest first and are paged with
+` + "`limit`" + ` and ` + "`after`" + `: pass the ` + "`nextCursor`" + ` of one answer as the ` + "`after`" + ` of the next.`
+
+// ServeHTTP serves a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+
+// OpenAPI is the OpenAPI 3.1 document as YAML.
+func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
+
+// register adds an operation, whose errors become problems.
+func register[I, O any](s *Server, access access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.Path = prefix + op.Path
+	op.Security = []map[string][]string{{"key": {}}}
+	op.Middlewares = huma.Middlewares{s.authenticate(access)}
+	op.Errors = append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
+		http.StatusInternalServerError, http.StatusServiceUnavailable}, op.Errors...)
+	if access == tenantAccess {
+		op.Errors = append(op.Errors, http.StatusNotFound)
+	}
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// body is an answer that is only a body.
+type body[T any] struct{ Body T }
+
+// Page is the query of a list.
+type Page struct {
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at the most"`
+	After string `query:"after" maxLength:"400" doc:"nextCursor of the answer before"`
+}
+
+// list is a page of a list, newest first.
+type list[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"nextCursor" doc:"Pass it as after to get the next page; null on the last one"`
+}
+
+func newList[S, T any](items []S, next string, show func(S) T) *body[list[T]] {
+	out := &body[list[T]]{Body: list[T]{Items: make([]T, len(items))}}
+	for i, item := range items {
+		out.Body.Items[i] = show(item)
+	}
+	if next != "" {
+		out.Body.NextCursor = &next
+	}
+	return out
+}

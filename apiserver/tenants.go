@@ -1,0 +1,214 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	jsonpatch "github.com/evanphx/json-patch/v5"
+
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// Tenant is a tenant as the API shows it.
+type Tenant struct {
+	ID        string          `json:"id" example:"acme-corp"`
+	Name      string          `json:"name" example:"acme-corp"`
+	Domain    string          `json:"domain" example:"acme.com"`
+	Status    string          `json:"status" enum:"provisioning,active,deleting"`
+	Settings  tenant.Settings `json:"settings"`
+	CreatedAt time.Time       `json:"createdAt"`
+	UpdatedAt time.Time       `json:"updatedAt"`
+}
+
+// CreateTenant is a tenant to be created.
+type CreateTenant struct {
+	ID       string          `json:"id,omitempty" maxLength:"63" doc:"Slug of a-z, 0-9 and -; derived from name when it is absent; never changes" example:"acme-corp"`
+	Name     string          `json:"name" minLength:"1" maxLength:"200" example:"acme-corp"`
+	Domain   string          `json:"domain" minLength:"1" maxLength:"253" doc:"The domain of the tenant's sender addresses" example:"acme.com"`
+	Settings tenant.Settings `json:"settings,omitempty"`
+}
+
+// UpdateTenant is a merge patch (RFC 7396): absent members stay, null takes a setting back to its default.
+type UpdateTenant struct {
+	Name     string          `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	Domain   string          `json:"domain,omitempty" minLength:"1" maxLength:"253"`
+	Settings tenant.Settings `json:"settings,omitempty"`
+}
+
+// TenantPath is the path of a tenant.
+type TenantPath struct {
+	ID string `path:"id" maxLength:"63" doc:"Id of the tenant" example:"acme-corp"`
+}
+
+func (s *Server) registerTenants() {
+	tags := []string{"Tenants"}
+	register(s, operatorAccess, huma.Operation{
+		OperationID: "create-tenant", Method: http.MethodPost, Path: "/tenants", Tags: tags, DefaultStatus: http.StatusCreated,
+		Summary: "Create a tenant", Errors: []int{http.StatusConflict},
+		Description: "The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.",
+	}, s.createTenant)
+	register(s, operatorAccess, huma.Operation{
+		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List tenants",
+	}, s.listTenants)
+	register(s, operatorAccess, huma.Operation{
+		OperationID: "get-tenant", Method: http.MethodGet, Path: "/tenants/{id}", Tags: tags,
+		Summary: "Get a tenant", Errors: []int{http.StatusNotFound},
+	}, s.getTenant)
+	register(s, operatorAccess, huma.Operation{
+		OperationID: "update-tenant", Method: http.MethodPatch, Path: "/tenants/{id}", Tags: tags,
+		Summary: "Change a tenant", Errors: []int{http.StatusNotFound, http.StatusConflict},
+		Description: "A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.",
+	}, s.updateTenant)
+	register(s, operatorAccess, huma.Operation{
+		OperationID: "delete-tenant", Method: http.MethodDelete, Path: "/tenants/{id}", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary: "Delete a tenant and everything of it", Errors: []int{http.StatusNotFound},
+		Description: "At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.",
+	}, s.deleteTenant)
+}
+
+// provisionWait is how long creating a tenant waits for it to become active.
+const provisionWait = 5 * time.Second
+
+func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant }) (*body[Tenant], error) {
+	t := tenant.Tenant{ID: in.Body.ID, Name: in.Body.Name, Domain: in.Body.Domain, Settings: in.Body.Settings.WithDefaults()}
+	location := "body.id"
+	if t.ID == "" {
+		t.ID, location = tenant.Slug(t.Name), "body.name"
+	}
+	if f, ok := fault.As(tenant.CheckID(t.ID)); ok {
+		return nil, fault.InvalidFields(fault.Field{Location: location, Code: f.Code, Message: f.Detail})
+	}
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	t, err := s.Store.CreateTenant(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	s.provision(telemetry.WithTenant(ctx, t.ID), &t)
+	return &body[Tenant]{showTenant(t)}, nil
+}
+
+// provision has the tenant set up. When that is not done in time, it is done later.
+func (s *Server) provision(ctx context.Context, t *tenant.Tenant) {
+	wait, cancel := context.WithTimeout(ctx, provisionWait)
+	defer cancel()
+	if err := s.Flow.ProvisionTenant(wait, t.ID); err != nil {
+		s.log.WarnContext(ctx, "provisioning goes on without the request", slog.Any("error", err))
+		return
+	}
+	if now, err := s.Store.Tenant(ctx, t.ID); err == nil {
+		*t = now
+	}
+}
+
+func (s *Server) listTenants(ctx context.Context, in *Page) (*body[list[Tenant]], error) {
+	items, next, err := s.Store.ListTenants(ctx, in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return newList(items, next, showTenant), nil
+}
+
+func (s *Server) getTenant(ctx context.Context, in *TenantPath) (*body[Tenant], error) {
+	t, err := s.Store.Tenant(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Tenant]{showTenant(t)}, nil
+}
+
+type updateTenantInput struct {
+	TenantPath
+	RawBody []byte
+	Body    UpdateTenant
+}
+
+func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*body[Tenant], error) {
+	ctx = telemetry.WithTenant(ctx, in.ID)
+	t, err := s.Store.UpdateTenant(ctx, in.ID, func(t *tenant.Tenant) error {
+		return mergeTenant(t, in.RawBody)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Flow.SetLimits(ctx, t.ID, flow.SetLimitsInput{Version: t.Version, Rate: t.Settings.Rate()}); err != nil {
+		s.log.WarnContext(ctx, "changed limits reach running sends with their next lease", slog.Any("error", err))
+	}
+	return &body[Tenant]{showTenant(t)}, nil
+}
+
+// mergeTenant applies a merge patch to what the API lets change of a tenant.
+func mergeTenant(t *tenant.Tenant, patch []byte) error {
+	doc := struct {
+		Name     string          `json:"name"`
+		Domain   string          `json:"domain"`
+		Settings tenant.Settings `json:"settings"`
+	}{t.Name, t.Domain, t.Settings}
+	before, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	after, err := jsonpatch.MergePatch(before, patch)
+	if err != nil {
+		return fault.Wrap(err, fault.Malformed, "malformed_request", "The body is not a merge patch.")
+	}
+	doc.Name, doc.Domain, doc.Settings = "", "", tenant.Settings{}
+	decoder := json.NewDecoder(bytes.NewReader(after))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&doc); err != nil {
+		return fault.Wrap(err, fault.Invalid, "validation_failed", "The patched tenant is not valid.")
+	}
+	t.Name, t.Domain, t.Settings = doc.Name, doc.Domain, doc.Settings.WithDefaults()
+	return t.Validate()
+}
+
+type deleteTenantOutput struct {
+	Location string `header:"Location" doc:"Path of the deletion"`
+	Body     TenantDeletion
+}
+
+func (s *Server) deleteTenant(ctx context.Context, in *TenantPath) (*deleteTenantOutput, error) {
+	d, err := s.Store.BeginDeletion(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	ctx = telemetry.WithTenant(ctx, in.ID)
+	if d.RunID == "" {
+		s.startDeletion(ctx, &d)
+	}
+	return &deleteTenantOutput{
+		Location: prefix + "/tenant-deletions/" + id.Deletion.Format(d.ID),
+		Body:     showDeletion(d),
+	}, nil
+}
+
+// startDeletion starts the workflow behind a fence that is set. When Temporal is away,
+// the next sweep starts it.
+func (s *Server) startDeletion(ctx context.Context, d *store.Deletion) {
+	runID, err := s.Flow.StartDeleteTenant(ctx, d.TenantID, d.ID)
+	if err == nil {
+		d.RunID = runID
+		err = s.Store.SetDeletionRun(ctx, d.ID, runID)
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "deletion is started by the next sweep", slog.Any("error", err))
+	}
+}
+
+func showTenant(t tenant.Tenant) Tenant {
+	return Tenant{
+		ID: t.ID, Name: t.Name, Domain: t.Domain, Status: string(t.Status), Settings: t.Settings,
+		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
+	}
+}

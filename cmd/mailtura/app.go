@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailtura/mailtura/activities"
+	"github.com/mailtura/mailtura/apiserver"
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/smtpout"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+	"github.com/mailtura/mailtura/internal/template"
+	"github.com/mailtura/mailtura/internal/temporalconn"
+	"github.com/mailtura/mailtura/worker"
+)
+
+// startSlots is how many dispatches a process starts at the same time: one costs a few
+// transactions of Temporal, and while one is on its way more emails gather for the next.
+const startSlots = 4
+
+// settings are what every role needs.
+type settings struct {
+	connections
+	SMTPRelay  string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…"`
+	TemporalUI string `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
+	Migrate    bool   `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	logging
+}
+
+// connections are where the database and Temporal are.
+type connections struct {
+	DatabaseURL string `name:"database-url" env:"DATABASE_URL" placeholder:"postgres://…" help:"PostgreSQL, version 15 or newer."`
+	Temporal    string `name:"temporal-address" env:"TEMPORAL_ADDRESS" default:"127.0.0.1:7233" placeholder:"HOST:PORT" help:"Temporal frontend."`
+	Namespace   string `name:"temporal-namespace" env:"TEMPORAL_NAMESPACE" default:"mailtura" help:"Temporal namespace."`
+}
+
+// logging is how the process logs.
+type logging struct {
+	LogLevel slog.Level `name:"log-level" env:"MAILTURA_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	LogJSON  bool       `name:"log-json" env:"MAILTURA_LOG_JSON" default:"true" negatable:"" help:"Log JSON lines."`
+}
+
+func (l logging) logger() *slog.Logger { return telemetry.NewLogger(os.Stderr, l.LogLevel, l.LogJSON) }
+
+// listening is how the API listens.
+type listening struct {
+	Listen      string `name:"listen" env:"MAILTURA_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API."`
+	OperatorKey string `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"An operator key that is made good at start, so that a new installation has one."`
+}
+
+type serveCmd struct {
+	settings
+	listening
+}
+
+// Run runs API and worker.
+func (c serveCmd) Run(ctx context.Context) error {
+	return run(ctx, c.settings, &c.listening, true, nil)
+}
+
+type apiserverCmd struct {
+	settings
+	listening
+}
+
+// Run runs the API.
+func (c apiserverCmd) Run(ctx context.Context) error {
+	return run(ctx, c.settings, &c.listening, false, nil)
+}
+
+type workerCmd struct{ settings }
+
+// Run runs the worker.
+func (c workerCmd) Run(ctx context.Context) error { return run(ctx, c.settings, nil, true, nil) }
+
+// app is a process with its parts. The stops run last to first.
+type app struct {
+	settings
+	log   *slog.Logger
+	store *store.Store
+	flow  *flow.Client
+
+	templates  *template.Engine
+	dispatcher *intake.Dispatcher
+	stops      []func()
+}
+
+// run runs the roles that are asked for until the context ends: the API where api is not
+// nil, and the worker. ready is told the address of the API when it listens.
+func run(ctx context.Context, s settings, api *listening, worker bool, ready func(apiAddress string)) error {
+	if s.DatabaseURL == "" {
+		return errors.New("no database: set --database-url or DATABASE_URL")
+	}
+	a := &app{settings: s, log: s.logger()}
+	defer a.stop()
+	if err := a.open(ctx, api != nil && worker); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { a.dispatcher.Sweep(ctx); return nil })
+	if worker {
+		group.Go(func() error { return a.work(ctx) })
+	}
+	if api != nil {
+		group.Go(func() error { return a.serve(ctx, *api, ready) })
+	}
+	return group.Wait()
+}
+
+func (a *app) stop() {
+	for i := len(a.stops) - 1; i >= 0; i-- {
+		a.stops[i]()
+	}
+}
+
+// open connects what every role uses. inline says that API and worker share the process.
+func (a *app) open(ctx context.Context, inline bool) error {
+	shutdown, err := telemetry.Setup(ctx, version)
+	if err != nil {
+		return err
+	}
+	a.stops = append(a.stops, func() {
+		flush, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := shutdown(flush); err != nil {
+			a.log.Warn("telemetry was not flushed", slog.Any("error", err))
+		}
+	})
+	if a.Migrate {
+		if err := migrate(ctx, a.connections, a.log); err != nil {
+			return err
+		}
+	}
+	if a.store, err = store.Open(ctx, store.Config{URL: a.DatabaseURL, Traced: telemetry.TracesAsked()}); err != nil {
+		return err
+	}
+	a.stops = append(a.stops, a.store.Close)
+	temporal, err := temporalconn.Lazy(temporalconn.Config{Address: a.Temporal, Namespace: a.Namespace, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.stops = append(a.stops, temporal.Close)
+	a.flow = flow.NewClient(temporal, inline)
+	if a.templates, err = template.NewEngine(template.Config{}); err != nil {
+		return fmt.Errorf("start template engine: %w", err)
+	}
+	a.stops = append(a.stops, a.templates.Close)
+	a.dispatcher = intake.NewDispatcher(a.store, a.flow, startSlots, a.log)
+	a.stops = append(a.stops, a.dispatcher.Close)
+	return nil
+}
+
+// work runs the workers until the context ends, and then lets what is under way finish.
+func (a *app) work(ctx context.Context) error {
+	relay, err := a.relay()
+	if err != nil {
+		return err
+	}
+	defer relay.Close()
+	if err := temporalconn.WaitUntilUp(ctx, a.flow.Temporal(), a.log); err != nil {
+		return nil //nolint:nilerr // the process is told to stop before Temporal was up
+	}
+	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
+		Delivery: &activities.Delivery{
+			Store: a.store, Templates: a.templates, Transport: relay, Permits: activities.NewPermits(a.flow), Log: a.log,
+		},
+		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
+	}, worker.Config{Log: a.log})
+	if err != nil {
+		return err
+	}
+	worker.Recover(ctx, a.store, a.flow, a.log)
+	workers.Stop()
+	return nil
+}
+
+func (a *app) relay() (*smtpout.Relay, error) {
+	if a.SMTPRelay == "" {
+		return nil, errors.New("no mail server: set --smtp-relay or MAILTURA_SMTP_RELAY")
+	}
+	cfg, err := smtpout.ParseURL(a.SMTPRelay)
+	if err != nil {
+		return nil, fmt.Errorf("read --smtp-relay: %w", err)
+	}
+	return smtpout.New(cfg, a.log)
+}
+
+// serve runs the API until the context ends: it then takes no new requests, answers
+// those that are under way, and commits what was accepted.
+func (a *app) serve(ctx context.Context, api listening, ready func(string)) error {
+	if api.OperatorKey != "" {
+		if err := ensureOperatorKey(ctx, a.store, api.OperatorKey); err != nil {
+			return err
+		}
+	}
+	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
+	defer acceptor.Close()
+	server := &http.Server{
+		Handler: apiserver.New(apiserver.Config{
+			Store: a.store, Intake: acceptor, Flow: a.flow, Templates: a.templates, Log: a.log,
+			TemporalUI: a.TemporalUI, Namespace: a.Namespace,
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	listener, err := net.Listen("tcp", api.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the API (--listen): %w", err)
+	}
+	a.log.Info("API is ready", slog.String("address", listener.Addr().String()))
+	if ready != nil {
+		ready(listener.Addr().String())
+	}
+	stopped := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		_ = server.Shutdown(drain) // what is not answered by then is cut
+	})
+	defer stopped()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+//go:build unix
+
+package devstack
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func tryLock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits an int
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errLocked
+	}
+	return err
+}

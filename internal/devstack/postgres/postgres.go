@@ -1,0 +1,204 @@
+// Package postgres runs a private PostgreSQL from the programs that are installed on this
+// machine, for development and tests. It listens on the loopback interface only, with a
+// password of its own, and ends with the process that started it.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// superuser is the only role of the server.
+const superuser = "mailtura"
+
+// Config of a server.
+type Config struct {
+	Dir    string // its data, log and password; made when it is missing
+	Port   int    // 0 = a free one, chosen at each start
+	BinDir string // folder of initdb and postgres; empty: they are looked for
+	// Fast trades durability for speed, as tests want it: a crash of the machine loses the data.
+	Fast   bool
+	Logger *slog.Logger
+}
+
+// Server is a running PostgreSQL.
+type Server struct {
+	dir      string
+	port     int
+	password string
+	cmd      *exec.Cmd
+	done     chan struct{}
+}
+
+// Start starts a server on the data in cfg.Dir, which it makes when there is none, and
+// returns when it answers. A server that a killed process left on the same data is
+// stopped first.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	bin, err := findBinaries(cfg.BinDir)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("find data folder: %w", err)
+	}
+	owner, err := chooseOwner()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, done: make(chan struct{})}
+	if err := s.prepare(ctx, bin, owner, cfg.Fast); err != nil {
+		return nil, err
+	}
+	if s.port, err = choosePort(cfg.Port); err != nil {
+		return nil, err
+	}
+	if err := s.launch(bin, owner, cfg); err != nil {
+		return nil, err
+	}
+	if err := s.awaitReady(ctx); err != nil {
+		_ = s.Stop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return s, nil
+}
+
+func choosePort(port int) (int, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return 0, fmt.Errorf("port %d for PostgreSQL is in use by another program", port)
+	}
+	defer listener.Close() //nolint:errcheck // nothing was sent over it
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// settings suit one machine that does other things as well.
+func settings(fast bool) map[string]string {
+	s := map[string]string{
+		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "300",
+		"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min", "wal_compression": "on",
+		"random_page_cost": "1.1", "jit": "off", "log_min_messages": "warning", "log_statement": "none",
+		"password_encryption": "scram-sha-256",
+	}
+	if fast {
+		s["fsync"], s["synchronous_commit"], s["full_page_writes"] = "off", "off", "off"
+		s["shared_buffers"], s["max_wal_size"] = "64MB", "1GB"
+	}
+	return s
+}
+
+func (s *Server) launch(bin string, owner *owner, cfg Config) error {
+	args := []string{"-p", strconv.Itoa(s.port)}
+	for name, value := range settings(cfg.Fast) {
+		args = append(args, "-c", name+"="+value)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open log of PostgreSQL: %w", err)
+	}
+	if s.cmd, err = owner.command(filepath.Join(bin, "postgres"), s.data(), args...); err != nil {
+		return err
+	}
+	defer release(s.cmd)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	return startWithParent(s.cmd, func() {
+		_ = log.Close()
+		close(s.done)
+	})
+}
+
+// awaitReady returns when the server takes connections.
+func (s *Server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("PostgreSQL did not start: %s", s.lastLine())
+		case <-ctx.Done():
+			return fmt.Errorf("wait for PostgreSQL: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// lastLine is what the server said last.
+func (s *Server) lastLine() string {
+	raw, err := os.ReadFile(filepath.Join(s.dir, "postgres.log"))
+	if err != nil {
+		return "it left no log"
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return lines[len(lines)-1]
+}
+
+// URL is the address of a database on the server, with the password in it.
+func (s *Server) URL(database string) string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(superuser, s.password),
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), Path: "/" + database, RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// CreateDatabase makes a database where it is missing.
+func (s *Server) CreateDatabase(ctx context.Context, name string) error {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return fmt.Errorf("make database %s: %w", name, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
+		return fmt.Errorf("make database %s: %w", name, err)
+	}
+	if exists {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return fmt.Errorf("make database %s: %w", name, err)
+	}
+	return nil
+}
+
+// Dir is the folder of the server's data, log and password.
+func (s *Server) Dir() string { return s.dir }
+
+// Done is closed when the server has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// PID is the process id of the server.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Stop ends the server in order (a fast shutdown) and waits for it; at the end of the
+// context it is killed.
+func (s *Server) Stop(ctx context.Context) error {
+	_ = s.cmd.Process.Signal(syscall.SIGINT) // an error: it has ended
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		_ = s.cmd.Process.Kill()
+		<-s.done
+		return fmt.Errorf("stop PostgreSQL: %w", ctx.Err())
+	}
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }

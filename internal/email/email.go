@@ -1,0 +1,111 @@
+// Package email holds the words of a send: an email is what one API call asks for, a
+// recipient is one address of it, and its status derives from theirs.
+package email
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/mail/address"
+)
+
+// Status is where a recipient, or a whole email, stands.
+type Status string
+
+// The states of a recipient.
+const (
+	Queued   Status = "queued"   // accepted; waits for its turn
+	Sending  Status = "sending"  // an attempt is under way
+	Deferred Status = "deferred" // a temporary refusal; tried again at the time that is shown
+	Sent     Status = "sent"     // handed to a relay
+	Bounced  Status = "bounced"  // refused for good
+	Failed   Status = "failed"   // given up: it could not be rendered, or was deferred for too long
+	Unknown  Status = "unknown"  // cut off before the answer, and held as the tenant chose
+)
+
+// Final reports whether nothing more will happen by itself.
+func (s Status) Final() bool {
+	return s == Sent || s == Bounced || s == Failed || s == Unknown
+}
+
+// precedence says which recipient status speaks for the email: the first of these that
+// any recipient has. So an email is under way as long as one recipient is, and one that
+// arrived for some and bounced for others says so by naming the trouble.
+var precedence = []Status{Sending, Queued, Deferred, Unknown, Failed, Bounced, Sent}
+
+// Overall is the status of an email whose recipients have these.
+func Overall(recipients []Status) Status {
+	for _, s := range precedence {
+		for _, r := range recipients {
+			if r == s {
+				return s
+			}
+		}
+	}
+	return Queued
+}
+
+// Kind is the header in which a recipient stands.
+type Kind string
+
+// The kinds of recipients.
+const (
+	To  Kind = "to"
+	CC  Kind = "cc"
+	BCC Kind = "bcc"
+)
+
+// Recipient is one address of an email.
+type Recipient struct {
+	ID      uuid.UUID
+	Kind    Kind
+	Address address.Address
+}
+
+// Email is an accepted email.
+type Email struct {
+	ID              uuid.UUID
+	TenantID        string
+	From            address.Address
+	Subject         string // before rendering; empty when the template has it
+	TemplateID      *uuid.UUID
+	TemplateVersion *int32
+	Tags            []string
+	Metadata        json.RawMessage // a JSON object
+	TraceParent     string          // W3C traceparent of the request
+	CreatedAt       time.Time
+	Recipients      []Recipient
+	Content         Content
+}
+
+// Content is the part of an email that is only read to compose it.
+type Content struct {
+	HTML        string          `json:"html,omitempty"`
+	Text        string          `json:"text,omitempty"`
+	Variables   json.RawMessage `json:"variables,omitempty"` // nil: HTML and Text are literal
+	ReplyTo     string          `json:"replyTo,omitempty"`
+	Headers     []Header        `json:"headers,omitempty"`
+	Attachments []Attachment    `json:"attachments,omitempty"`
+}
+
+// Header is a header field that the caller adds.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Attachment is a file; with a ContentID it is shown inside the HTML ("cid:").
+type Attachment struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"contentType"`
+	ContentID   string `json:"contentId,omitempty"`
+	Content     []byte `json:"content"`
+}
+
+// MessageID is the Message-ID of an email without its angle brackets (RFC 5322 §3.6.4):
+// the same for every recipient and every attempt.
+func MessageID(shownID string, from address.Address) string {
+	return shownID + "@" + from.Domain()
+}

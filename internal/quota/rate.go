@@ -1,0 +1,98 @@
+// Package quota is the arithmetic of limits: calendar days, and rates.
+//
+// A rate of Count per Per with a Burst promises that over any window w there are at
+// most Count×w/Per + Burst attempts, by however many worker processes. It is kept by
+// handing out slots: instants at which one attempt may start. Slots come from the
+// generic cell rate algorithm (ITU-T I.371), so any interval of length L has at most
+// L/Interval + capacity of them; an attempt may start up to Slack later than its slot,
+// after which the slot lapses. The burst is therefore split between what may start at
+// once (capacity) and lateness (Slack), and slots are spaced spacing times wider than
+// the rate asks, which pays for the lateness of a rate without burst:
+//
+//	attempts(w) ≤ slots(w + Slack) ≤ (w + Slack)/Interval + capacity ≤ Count×w/Per + Burst
+package quota
+
+import "time"
+
+// spacing is how much wider than the rate slots are spaced; it costs 2 % of the rate.
+const spacing = 0.02
+
+// Rate is a throttle. The zero Rate is no throttle.
+type Rate struct {
+	Count int           `json:"count"` // permits per Per
+	Per   time.Duration `json:"per"`
+	Burst int           `json:"burst"` // ≥ 1
+}
+
+// IsZero reports whether there is no throttle.
+func (r Rate) IsZero() bool { return r.Count == 0 }
+
+// DefaultBurst is one second's worth of permits, at least 2.
+func (r Rate) DefaultBurst() int {
+	return max(2, int(int64(r.Count)*int64(time.Second)/int64(r.Per)))
+}
+
+// Interval is the time between two slots.
+func (r Rate) Interval() time.Duration {
+	return time.Duration(float64(r.Per) / float64(r.Count) * (1 + spacing))
+}
+
+// Slack is how long after its slot an attempt may start.
+func (r Rate) Slack() time.Duration {
+	even := float64(r.Per) / float64(r.Count)
+	return time.Duration(even * (float64(r.Burst-r.capacity()) + spacing))
+}
+
+// capacity is how many slots may be at the same instant.
+func (r Rate) capacity() int { return (r.Burst + 1) / 2 }
+
+// Bucket hands out the slots of one rate. Next is the theoretical arrival time of
+// the next slot; the zero Bucket is full.
+type Bucket struct {
+	Next time.Time `json:"next"`
+}
+
+// Slots are permits for attempts: number i (from 0) may start from At(i) until Slack later.
+type Slots struct {
+	Count    int           `json:"count"`
+	First    time.Time     `json:"first"` // theoretical time of number 0; not before NotBefore in effect
+	From     time.Time     `json:"from"`  // no slot is earlier than this
+	Interval time.Duration `json:"interval"`
+	Slack    time.Duration `json:"slack"`
+}
+
+// At is the instant of slot i.
+func (s Slots) At(i int) time.Time {
+	at := s.First.Add(time.Duration(i) * s.Interval)
+	if at.Before(s.From) {
+		return s.From
+	}
+	return at
+}
+
+// Grant hands out up to want slots that are not later than now + horizon.
+func (b *Bucket) Grant(r Rate, now time.Time, want int, horizon time.Duration) Slots {
+	interval, early := r.Interval(), time.Duration(r.capacity()-1)*r.Interval()
+	if b.Next.Before(now) {
+		b.Next = now
+	}
+	s := Slots{First: b.Next.Add(-early), From: now, Interval: interval, Slack: r.Slack()}
+	if limit := now.Add(horizon); !s.First.After(limit) {
+		s.Count = min(want, int(limit.Sub(s.First)/interval)+1)
+	}
+	b.Next = b.Next.Add(time.Duration(s.Count) * interval)
+	return s
+}
+
+// Opens is the instant of the next slot; before now when there is one already.
+func (b *Bucket) Opens(r Rate) time.Time {
+	return b.Next.Add(-time.Duration(r.capacity()-1) * r.Interval())
+}
+
+// Adopt prepares the bucket for another rate: it forgets a wait that only the old,
+// slower rate asked for.
+func (b *Bucket) Adopt(r Rate, now time.Time) {
+	if latest := now.Add(time.Duration(r.capacity()) * r.Interval()); b.Next.After(latest) {
+		b.Next = latest
+	}
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store/db"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// APIKey is what is known of a key after it was made.
+type APIKey struct {
+	ID        uuid.UUID
+	TenantID  string // empty: an operator key
+	Name      string
+	Prefix    string
+	CreatedAt time.Time
+	RevokedAt *time.Time
+}
+
+// Credential is what authentication needs of a key.
+type Credential struct {
+	ID           uuid.UUID
+	TenantID     string // empty: an operator key
+	TenantStatus tenant.Status
+	Hash         []byte
+	Revoked      bool
+}
+
+// Credential finds the key with a public prefix; fault not_found.
+func (s *Store) Credential(ctx context.Context, prefix string) (Credential, error) {
+	row, err := s.q.GetAPIKeyByPrefix(ctx, prefix)
+	if err != nil {
+		return Credential{}, translate("get key", err)
+	}
+	c := Credential{ID: row.ID, Hash: row.Hash, Revoked: row.RevokedAt != nil}
+	if row.TenantID != nil {
+		c.TenantID = *row.TenantID
+	}
+	if row.TenantStatus != nil {
+		c.TenantStatus = tenant.Status(*row.TenantStatus)
+	}
+	return c, nil
+}
+
+// CreateTenantKey stores a tenant's key.
+func (s *Store) CreateTenantKey(ctx context.Context, tenantID, name string, k apikey.Key) (created APIKey, err error) {
+	err = s.inTenant(ctx, "create key", tenantID, func(q *db.Queries) error {
+		row, err := q.InsertAPIKey(ctx, db.InsertAPIKeyParams{ID: id.New(), TenantID: &tenantID, Name: name, Prefix: k.Prefix, Hash: k.Hash()})
+		created = toAPIKey(row)
+		return err
+	})
+	return created, err
+}
+
+// CreateOperatorKey stores an operator key.
+func (s *Store) CreateOperatorKey(ctx context.Context, name string, k apikey.Key) (APIKey, error) {
+	row, err := s.q.InsertAPIKey(ctx, db.InsertAPIKeyParams{ID: id.New(), Name: name, Prefix: k.Prefix, Hash: k.Hash()})
+	return toAPIKey(row), translate("create operator key", err)
+}
+
+// ListTenantKeys lists a tenant's keys, newest first.
+func (s *Store) ListTenantKeys(ctx context.Context, tenantID, after string, limit int) (items []APIKey, next string, err error) {
+	cursor, err := idCursor(after)
+	if err != nil {
+		return nil, "", err
+	}
+	var rows []db.ApiKey
+	err = s.inTenant(ctx, "list keys", tenantID, func(q *db.Queries) error {
+		rows, err = q.ListTenantAPIKeys(ctx, db.ListTenantAPIKeysParams{TenantID: tenantID, AfterID: cursor, Count: int32(limit) + 1})
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	items, next = keyPage(rows, limit)
+	return items, next, nil
+}
+
+// ListOperatorKeys lists the operator keys, newest first.
+func (s *Store) ListOperatorKeys(ctx context.Context, after string, limit int) (items []APIKey, next string, err error) {
+	cursor, err := idCursor(after)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := s.q.ListOperatorAPIKeys(ctx, cursor, int32(limit)+1)
+	if err != nil {
+		return nil, "", translate("list operator keys", err)
+	}
+	items, next = keyPage(rows, limit)
+	return items, next, nil
+}
+
+// RevokeTenantKey ends a tenant's key; fault key_not_found. Doing it again changes nothing.
+func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.UUID) error {
+	return s.inTenant(ctx, "revoke key", tenantID, func(q *db.Queries) error {
+		n, err := q.RevokeTenantAPIKey(ctx, key, tenantID)
+		return revoked(n, err)
+	})
+}
+
+// RevokeOperatorKey ends an operator key; fault key_not_found.
+func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID) error {
+	n, err := s.q.RevokeOperatorAPIKey(ctx, key)
+	return translate("revoke operator key", revoked(n, err))
+}
+
+func revoked(n int64, err error) error {
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "key_not_found", "There is no such key.")
+	}
+	return err
+}
+
+func keyPage(rows []db.ApiKey, limit int) (items []APIKey, next string) {
+	rows, more := page(rows, limit)
+	for _, row := range rows {
+		items = append(items, toAPIKey(row))
+	}
+	if more {
+		next = cursorOf(rows[len(rows)-1].ID)
+	}
+	return items, next
+}
+
+func toAPIKey(row db.ApiKey) APIKey {
+	k := APIKey{ID: row.ID, Name: row.Name, Prefix: row.Prefix, CreatedAt: row.CreatedAt, RevokedAt: row.RevokedAt}
+	if row.TenantID != nil {
+		k.TenantID = *row.TenantID
+	}
+	return k
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/fault"
+)
+
+var errCursor = fault.Field{Location: "query.after", Code: "invalid_cursor", Message: "not a cursor that this list gave"}
+
+// last is the id after every other: where a list that is sorted newest first begins.
+var last = uuid.Max
+
+// idCursor reads the cursor of a list that is sorted by id; empty is the beginning.
+func idCursor(after string) (uuid.UUID, error) {
+	if after == "" {
+		return last, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(after)
+	if err != nil || len(raw) != 16 {
+		return uuid.Nil, fault.InvalidFields(errCursor)
+	}
+	return uuid.UUID(raw), nil
+}
+
+func cursorOf(id uuid.UUID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// timeCursor is the cursor of a list that is sorted by time, then id.
+type timeCursor struct {
+	at *time.Time
+	id string
+}
+
+func (c timeCursor) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(c.at.UTC().Format(time.RFC3339Nano) + " " + c.id))
+}
+
+func parseTimeCursor(after string) (timeCursor, error) {
+	if after == "" {
+		return timeCursor{}, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(after)
+	at, id, ok := strings.Cut(string(raw), " ")
+	if err != nil || !ok || strings.ContainsRune(id, 0) {
+		return timeCursor{}, fault.InvalidFields(errCursor)
+	}
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return timeCursor{}, fault.InvalidFields(errCursor)
+	}
+	return timeCursor{at: &t, id: id}, nil
+}
+
+// page cuts rows, of which one more than limit was asked for, to limit.
+func page[T any](rows []T, limit int) (cut []T, more bool) {
+	if len(rows) > limit {
+		return rows[:limit], true
+	}
+	return rows, false
+}

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/mail/address"
+	"github.com/mailtura/mailtura/internal/store/db"
+	"github.com/mailtura/mailtura/internal/template"
+)
+
+// Due is a recipient whose turn it is.
+type Due struct {
+	RecipientID uuid.UUID
+	EmailID     uuid.UUID
+	Address     string
+	Attempts    int  // so far
+	CutOff      bool // its last attempt ended without an outcome
+}
+
+// ListDue gives up to limit recipients of a dispatch whose turn it is.
+func (s *Store) ListDue(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time, limit int) ([]Due, error) {
+	rows, err := s.q.ListDueRecipients(ctx, db.ListDueRecipientsParams{TenantID: tenantID, DispatchID: dispatch, Now: &now, Count: int32(limit)})
+	if err != nil {
+		return nil, translate("list due recipients", err)
+	}
+	due := make([]Due, len(rows))
+	for i, row := range rows {
+		due[i] = Due{
+			RecipientID: row.ID, EmailID: row.EmailID, Address: row.Address,
+			Attempts: int(row.Attempts), CutOff: email.Status(row.Status) == email.Sending,
+		}
+	}
+	return due, nil
+}
+
+// SettleCutOff records that attempts ended without a known outcome, and gives their
+// recipients a status: Queued to send again, Unknown to hold.
+func (s *Store) SettleCutOff(ctx context.Context, tenantID string, recipients []uuid.UUID, status email.Status, now time.Time) error {
+	return translate("settle cut-off attempts", s.q.SettleCutOff(ctx, db.SettleCutOffParams{
+		TenantID: tenantID, Ids: recipients, Status: string(status), Now: now,
+	}))
+}
+
+// Pin names a version of a template.
+type Pin struct {
+	TemplateID uuid.UUID
+	Version    int32
+}
+
+// Letter is an email with what is needed to compose it.
+type Letter struct {
+	email.Email
+	Template *template.Source // nil: the email has its own content
+}
+
+// LoadLetters gives emails of a tenant with their recipients, contents and pinned templates.
+func (s *Store) LoadLetters(ctx context.Context, tenantID string, ids []uuid.UUID) (map[uuid.UUID]*Letter, error) {
+	rows, err := s.q.ListEmailsToCompose(ctx, tenantID, ids)
+	if err != nil {
+		return nil, translate("load emails", err)
+	}
+	letters := make(map[uuid.UUID]*Letter, len(rows))
+	for _, row := range rows {
+		l := &Letter{Email: toEmail(row)}
+		if err := json.Unmarshal(row.Content, &l.Content); err != nil {
+			return nil, fmt.Errorf("read content of email %s: %w", row.ID, err)
+		}
+		letters[row.ID] = l
+	}
+	recipients, err := s.q.ListRecipients(ctx, tenantID, ids)
+	if err != nil {
+		return nil, translate("load recipients", err)
+	}
+	for _, row := range recipients {
+		if l := letters[row.EmailID]; l != nil {
+			l.Recipients = append(l.Recipients, toRecipient(row))
+		}
+	}
+	return letters, s.addTemplates(ctx, tenantID, letters)
+}
+
+func (s *Store) addTemplates(ctx context.Context, tenantID string, letters map[uuid.UUID]*Letter) error {
+	sources := map[Pin]*template.Source{}
+	var p db.ListTemplateVersionsParams
+	for _, l := range letters {
+		if l.TemplateID == nil {
+			continue
+		}
+		if pin := (Pin{*l.TemplateID, *l.TemplateVersion}); sources[pin] == nil {
+			sources[pin] = &template.Source{}
+			p.TemplateIds, p.Versions = append(p.TemplateIds, pin.TemplateID), append(p.Versions, pin.Version)
+		}
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	p.TenantID = tenantID
+	rows, err := s.q.ListTemplateVersions(ctx, p)
+	if err != nil {
+		return translate("load templates", err)
+	}
+	for _, row := range rows {
+		*sources[Pin{row.TemplateID, row.Version}] = template.Source{Subject: row.Subject, HTML: row.Html, Text: row.Text}
+	}
+	for _, l := range letters {
+		if l.TemplateID != nil {
+			l.Template = sources[Pin{*l.TemplateID, *l.TemplateVersion}]
+		}
+	}
+	return nil
+}
+
+func toEmail(row db.ListEmailsToComposeRow) email.Email {
+	return email.Email{
+		ID: row.ID, TenantID: row.TenantID, From: address.Address{Name: row.FromName, Addr: row.FromAddress},
+		Subject: row.Subject, TemplateID: row.TemplateID, TemplateVersion: row.TemplateVersion,
+		Tags: row.Tags, Metadata: row.Metadata, TraceParent: row.TraceParent, CreatedAt: row.CreatedAt,
+	}
+}
+
+// StartAttempts writes an attempt for each recipient before it is handed over, and gives
+// the attempt's number by recipient. A recipient that another worker has taken meanwhile
+// is not among them.
+func (s *Store) StartAttempts(ctx context.Context, tenantID string, due []Due, now time.Time) (map[uuid.UUID]int, error) {
+	p := db.StartAttemptsParams{TenantID: tenantID, Now: now}
+	for _, d := range due {
+		p.Ids, p.Seen = append(p.Ids, d.RecipientID), append(p.Seen, int32(d.Attempts))
+	}
+	rows, err := s.q.StartAttempts(ctx, p)
+	if err != nil {
+		return nil, translate("start attempts", err)
+	}
+	numbers := make(map[uuid.UUID]int, len(rows))
+	for _, row := range rows {
+		numbers[row.RecipientID] = int(row.Number)
+	}
+	return numbers, nil
+}
+
+// Outcome is how an attempt ended and what becomes of its recipient.
+type Outcome struct {
+	RecipientID uuid.UUID
+	Number      int
+	FinishedAt  time.Time
+	Verdict     string
+	Phase       string
+	Code        int
+	Enhanced    string
+	Reply       string
+	Peer        string
+	TLS         bool
+	Status      email.Status
+	NextAttempt time.Time // for Deferred
+	Reason      string
+}
+
+// FinishAttempts writes outcomes in one statement, each at most once.
+func (s *Store) FinishAttempts(ctx context.Context, tenantID string, outcomes []Outcome) error {
+	p := db.FinishAttemptsParams{TenantID: tenantID}
+	for _, o := range outcomes {
+		p.RecipientIds = append(p.RecipientIds, o.RecipientID)
+		p.Numbers = append(p.Numbers, int32(o.Number))
+		p.FinishedAt = append(p.FinishedAt, o.FinishedAt)
+		p.Verdicts = append(p.Verdicts, o.Verdict)
+		p.Phases = append(p.Phases, o.Phase)
+		p.Codes = append(p.Codes, int32(o.Code))
+		p.Enhanced = append(p.Enhanced, o.Enhanced)
+		p.Replies = append(p.Replies, o.Reply)
+		p.Peers = append(p.Peers, o.Peer)
+		p.Tls = append(p.Tls, o.TLS)
+		p.Statuses = append(p.Statuses, string(o.Status))
+		p.NextAttempts = append(p.NextAttempts, o.NextAttempt)
+		p.Reasons = append(p.Reasons, o.Reason)
+	}
+	return translate("finish attempts", s.q.FinishAttempts(ctx, p))
+}
+
+// Progress counts the recipients of a dispatch by status.
+type Progress struct {
+	Sent, Bounced, Failed, Unknown, Deferred, Queued int
+	NextAttemptAt                                    time.Time // of the deferred; zero without any
+}
+
+// Progress gives where a dispatch stands.
+func (s *Store) Progress(ctx context.Context, tenantID string, dispatch uuid.UUID) (Progress, error) {
+	row, err := s.q.GetDispatchProgress(ctx, tenantID, dispatch)
+	if err != nil {
+		return Progress{}, translate("get progress", err)
+	}
+	p := Progress{
+		Sent: int(row.Sent), Bounced: int(row.Bounced), Failed: int(row.Failed), Unknown: int(row.Unknown),
+		Deferred: int(row.Deferred), Queued: int(row.Queued),
+	}
+	if p.Deferred > 0 {
+		p.NextAttemptAt = row.NextAttemptAt
+	}
+	return p, nil
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/store/db"
+)
+
+// ClaimDispatch makes a dispatch of those emails that have none yet.
+func (s *Store) ClaimDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, emails []uuid.UUID) (claimed int, err error) {
+	err = s.inSystem(ctx, "claim dispatch", func(q *db.Queries) error {
+		ids, err := q.ClaimEmails(ctx, db.ClaimEmailsParams{DispatchID: dispatch, TenantID: tenantID, Ids: emails})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		claimed = len(ids)
+		return q.InsertDispatch(ctx, db.InsertDispatchParams{TenantID: tenantID, ID: dispatch, EmailIds: ids})
+	})
+	return claimed, err
+}
+
+// SetDispatchRun records which workflow run carries a dispatch.
+func (s *Store) SetDispatchRun(ctx context.Context, tenantID string, dispatch uuid.UUID, runID string) error {
+	return translate("set dispatch run", s.q.SetDispatchRun(ctx, db.SetDispatchRunParams{TenantID: tenantID, ID: dispatch, RunID: runID}))
+}
+
+// ListStaleEmails gives accepted emails of active tenants that have had no dispatch since
+// before an instant, oldest first.
+func (s *Store) ListStaleEmails(ctx context.Context, before time.Time, limit int) ([]intake.Pending, error) {
+	rows, err := s.q.ListStaleEmails(ctx, before, int32(limit))
+	if err != nil {
+		return nil, translate("list stale emails", err)
+	}
+	pending := make([]intake.Pending, len(rows))
+	for i, row := range rows {
+		pending[i] = intake.Pending{TenantID: row.TenantID, EmailID: row.ID, Weight: row.Weight, TraceParent: row.TraceParent}
+	}
+	return pending, nil
+}
+
+// ListStaleDispatches gives dispatches of active tenants that were made before an instant
+// and whose workflow is not known to have started, oldest first.
+func (s *Store) ListStaleDispatches(ctx context.Context, before time.Time, limit int) ([]intake.StaleDispatch, error) {
+	rows, err := s.q.ListStaleDispatches(ctx, before, int32(limit))
+	if err != nil {
+		return nil, translate("list stale dispatches", err)
+	}
+	stale := make([]intake.StaleDispatch, len(rows))
+	for i, row := range rows {
+		stale[i] = intake.StaleDispatch{TenantID: row.TenantID, ID: row.ID, Weight: row.Weight, Emails: int(row.Emails)}
+	}
+	return stale, nil
+}

@@ -1,0 +1,45 @@
+package template
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// The JavaScript side. handlebars.min.js is placed here by web/build.mjs and is
+// not in version control, so that the package builds without it; an Engine does
+// not start then.
+//
+//go:embed js/*.js
+var scripts embed.FS
+
+const handlebarsFile = "js/handlebars.min.js"
+
+// Our own scripts, in the order in which they are joined into one function.
+var ownScripts = []string{"js/problem.js", "js/analyse.js", "js/engine.js", "js/harden.js"}
+
+var errNoHandlebars = errors.New(handlebarsFile + " is not part of this build: run `npm ci` and `node build.mjs` in web/, then build again")
+
+// script joins Handlebars and our own code into one script. Its value is an object
+// of the functions that Go calls. Our code is the body of a function, so that not
+// even its names are in reach of what runs later.
+func script(files fs.FS) (string, error) {
+	handlebars, err := fs.ReadFile(files, handlebarsFile)
+	if err != nil {
+		return "", errNoHandlebars
+	}
+	var js strings.Builder
+	js.Write(handlebars)
+	js.WriteString("\n;(function (Handlebars) {\n'use strict';\n")
+	for _, name := range ownScripts {
+		own, err := fs.ReadFile(files, name)
+		if err != nil {
+			return "", fmt.Errorf("read script: %w", err)
+		}
+		js.Write(own)
+	}
+	js.WriteString("\nreturn { compile, install, render, at };\n})(Handlebars)")
+	return js.String(), nil
+}

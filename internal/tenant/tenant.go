@@ -1,0 +1,84 @@
+// Package tenant holds what a tenant is: its id, its settings and the rules they obey,
+// and whether it may send.
+package tenant
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/mailtura/mailtura/internal/fault"
+)
+
+// Status is where a tenant stands in its life.
+type Status string
+
+// The states of a tenant. A deleted tenant has no row and so no state.
+const (
+	Provisioning Status = "provisioning"
+	Active       Status = "active"
+	Deleting     Status = "deleting"
+)
+
+// Tenant is one client of the installation.
+type Tenant struct {
+	ID        string
+	Name      string
+	Domain    string // lower case, IDNA A-labels
+	Status    Status
+	Settings  Settings
+	Version   int64 // counts changes
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// MaySend says whether mail of a tenant with this status goes out; nil means yes.
+func MaySend(s Status) error {
+	switch s {
+	case Active:
+		return nil
+	case Provisioning:
+		return fault.New(fault.Conflict, "tenant_provisioning", "The tenant is still being set up.")
+	case Deleting:
+		return fault.New(fault.Conflict, "tenant_deleting", "The tenant is being deleted.")
+	}
+	return fault.New(fault.Internal, "tenant_status_unknown", "tenant status %q", s)
+}
+
+var (
+	slugForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	notSlug  = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+// CheckID says whether id can be a tenant's id: a slug of 1 to 63 characters, as in a
+// DNS label (RFC 1123 §2.1).
+func CheckID(id string) error {
+	if slugForm.MatchString(id) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "invalid_tenant_id",
+		"A tenant id has 1 to 63 characters a-z, 0-9 and -, and neither starts nor ends with -.")
+}
+
+// Slug derives an id from a name: "Acme Corp" → "acme-corp". It may be empty when
+// the name has no letter or digit that ASCII can show.
+func Slug(name string) string {
+	s := notSlug.ReplaceAllString(strings.ToLower(withoutMarks(name)), "-")
+	s = strings.Trim(s, "-")
+	if len(s) > 63 {
+		s = strings.TrimRight(s[:63], "-")
+	}
+	return s
+}
+
+// withoutMarks drops combining marks, so that "Müller" becomes "muller" and not "mu-ller".
+func withoutMarks(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 0x0300 && r <= 0x036f {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(s))
+}

@@ -1,0 +1,23 @@
+-- +goose Up
+CREATE TABLE api_keys (
+    id           uuid PRIMARY KEY,
+    tenant_id    text COLLATE "C" REFERENCES tenants (id),
+    name         text        NOT NULL,
+    prefix       text COLLATE "C" NOT NULL,
+    hash         bytea       NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    revoked_at   timestamptz,
+    CONSTRAINT api_keys_prefix_unique UNIQUE (prefix),
+    CONSTRAINT api_keys_hash_sha256 CHECK (length(hash) = 32)
+);
+COMMENT ON COLUMN api_keys.tenant_id IS 'null: an operator key';
+COMMENT ON COLUMN api_keys.hash IS 'SHA-256 of the secret part; the secret itself is stored nowhere';
+CREATE INDEX api_keys_tenant_id ON api_keys (tenant_id, created_at DESC, id DESC);
+
+ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
+CREATE POLICY api_keys_tenant ON api_keys TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+GRANT SELECT, INSERT, UPDATE ON api_keys TO mailtura_request;
+
+-- +goose Down
+DROP TABLE api_keys;

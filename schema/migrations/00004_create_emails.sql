@@ -1,0 +1,125 @@
+-- +goose Up
+CREATE TABLE dispatches (
+    tenant_id  text COLLATE "C" NOT NULL REFERENCES tenants (id),
+    id         uuid        NOT NULL,
+    email_ids  uuid[]      NOT NULL,
+    run_id     text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id)
+);
+COMMENT ON TABLE dispatches IS 'the emails that one SendEmails workflow carries';
+COMMENT ON COLUMN dispatches.run_id IS 'run of send/<tenant>/<dispatch>; null until the workflow is known to have started';
+CREATE INDEX dispatches_not_started ON dispatches (created_at) WHERE run_id IS NULL;
+
+CREATE TABLE emails (
+    tenant_id        text COLLATE "C" NOT NULL REFERENCES tenants (id),
+    id               uuid        NOT NULL,
+    dispatch_id      uuid,
+    subject          text        NOT NULL,
+    from_address     text        NOT NULL,
+    from_name        text        NOT NULL,
+    template_id      uuid,
+    template_version integer,
+    tags             text[]      NOT NULL,
+    metadata         jsonb       NOT NULL,
+    trace_parent     text        NOT NULL,
+    created_at       timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, template_id, template_version)
+        REFERENCES template_versions (tenant_id, template_id, version),
+    CONSTRAINT emails_template_pinned CHECK ((template_id IS NULL) = (template_version IS NULL))
+);
+COMMENT ON COLUMN emails.dispatch_id IS 'claimed once; null: no workflow carries it yet';
+COMMENT ON COLUMN emails.subject IS 'as asked for, before rendering; empty when the template has it';
+COMMENT ON COLUMN emails.trace_parent IS 'W3C traceparent of the request that was accepted; may be empty';
+CREATE INDEX emails_pending ON emails (tenant_id, id) WHERE dispatch_id IS NULL;
+
+CREATE TABLE email_contents (
+    tenant_id text COLLATE "C" NOT NULL,
+    email_id  uuid  NOT NULL,
+    content   bytea NOT NULL,
+    PRIMARY KEY (tenant_id, email_id),
+    FOREIGN KEY (tenant_id, email_id) REFERENCES emails (tenant_id, id)
+);
+COMMENT ON COLUMN email_contents.content IS 'email.Content as JSON';
+
+CREATE TABLE recipients (
+    tenant_id       text COLLATE "C" NOT NULL,
+    id              uuid        NOT NULL,
+    email_id        uuid        NOT NULL,
+    position        smallint    NOT NULL,
+    kind            text        NOT NULL,
+    address         text        NOT NULL,
+    name            text        NOT NULL,
+    status          text        NOT NULL DEFAULT 'queued',
+    attempts        integer     NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    reason          text        NOT NULL DEFAULT '',
+    detail          text        NOT NULL DEFAULT '',
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, email_id) REFERENCES emails (tenant_id, id),
+    CONSTRAINT recipients_kind_known CHECK (kind IN ('to', 'cc', 'bcc')),
+    CONSTRAINT recipients_status_known CHECK (status IN ('queued', 'sending', 'deferred', 'sent', 'bounced', 'failed', 'unknown')),
+    CONSTRAINT recipients_attempts_positive CHECK (attempts >= 0)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN recipients.reason IS 'category of the last answer, such as mailbox_full; empty when there was none';
+COMMENT ON COLUMN recipients.detail IS 'the last SMTP answer, or why there is none';
+CREATE INDEX recipients_email_id ON recipients (tenant_id, email_id);
+
+CREATE TABLE attempts (
+    tenant_id    text COLLATE "C" NOT NULL,
+    recipient_id uuid        NOT NULL,
+    number       integer     NOT NULL,
+    started_at   timestamptz NOT NULL,
+    finished_at  timestamptz,
+    verdict      text,
+    phase        text,
+    code         integer,
+    enhanced     text,
+    reply        text,
+    peer         text,
+    tls          boolean,
+    PRIMARY KEY (tenant_id, recipient_id, number),
+    FOREIGN KEY (tenant_id, recipient_id) REFERENCES recipients (tenant_id, id),
+    CONSTRAINT attempts_verdict_known CHECK (verdict IN ('accepted', 'deferred', 'bounced', 'failed', 'unknown')),
+    CONSTRAINT attempts_verdict_set CHECK ((finished_at IS NULL) = (verdict IS NULL))
+) WITH (fillfactor = 80);
+COMMENT ON TABLE attempts IS 'the ledger: a row is written before the hand-over, its outcome after it';
+
+CREATE TABLE daily_usage (
+    tenant_id text COLLATE "C" NOT NULL REFERENCES tenants (id),
+    day       date    NOT NULL,
+    reserved  integer NOT NULL,
+    PRIMARY KEY (tenant_id, day),
+    CONSTRAINT daily_usage_reserved_positive CHECK (reserved >= 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE daily_usage IS 'recipients accepted per calendar day of the tenant''s time zone';
+
+ALTER TABLE dispatches ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dispatches_tenant ON dispatches TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+ALTER TABLE emails ENABLE ROW LEVEL SECURITY;
+CREATE POLICY emails_tenant ON emails TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+ALTER TABLE email_contents ENABLE ROW LEVEL SECURITY;
+CREATE POLICY email_contents_tenant ON email_contents TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+ALTER TABLE recipients ENABLE ROW LEVEL SECURITY;
+CREATE POLICY recipients_tenant ON recipients TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY attempts_tenant ON attempts TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+ALTER TABLE daily_usage ENABLE ROW LEVEL SECURITY;
+CREATE POLICY daily_usage_tenant ON daily_usage TO mailtura_request
+    USING (tenant_id = current_setting('mailtura.tenant_id', true));
+GRANT SELECT ON dispatches, emails, email_contents, recipients, attempts, daily_usage TO mailtura_request;
+
+-- +goose Down
+DROP TABLE daily_usage;
+DROP TABLE attempts;
+DROP TABLE recipients;
+DROP TABLE email_contents;
+DROP TABLE emails;
+DROP TABLE dispatches;

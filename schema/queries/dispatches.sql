@@ -1,0 +1,28 @@
+-- name: ClaimEmails :many
+-- Puts emails that no dispatch has into this one; an email that another process has
+-- claimed meanwhile is left to it.
+UPDATE emails SET dispatch_id = @dispatch_id::uuid
+WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND dispatch_id IS NULL
+RETURNING id;
+
+-- name: InsertDispatch :exec
+INSERT INTO dispatches (tenant_id, id, email_ids) VALUES (@tenant_id, @id, @email_ids);
+
+-- name: SetDispatchRun :exec
+UPDATE dispatches SET run_id = @run_id::text
+WHERE tenant_id = @tenant_id AND id = @id AND run_id IS DISTINCT FROM @run_id::text;
+
+-- name: ListStaleEmails :many
+-- Emails that were accepted before an instant and have no dispatch, oldest first.
+SELECT e.tenant_id, e.id, e.trace_parent, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
+FROM emails e JOIN tenants t ON t.id = e.tenant_id
+WHERE e.dispatch_id IS NULL AND e.created_at < @before AND t.status = 'active'
+ORDER BY e.id LIMIT @count;
+
+-- name: ListStaleDispatches :many
+-- Dispatches that were made before an instant and whose workflow is not known to have started.
+SELECT d.tenant_id, d.id, cardinality(d.email_ids)::integer AS emails,
+    coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
+FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
+WHERE d.run_id IS NULL AND d.created_at < @before AND t.status = 'active'
+ORDER BY d.created_at LIMIT @count;

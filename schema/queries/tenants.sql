@@ -1,0 +1,36 @@
+-- name: InsertTenant :one
+INSERT INTO tenants (id, name, domain, settings)
+VALUES (@id, @name, @domain, @settings)
+RETURNING *;
+
+-- name: GetTenant :one
+SELECT * FROM tenants WHERE id = @id;
+
+-- name: ListTenantsAfter :many
+-- Newest first; the row of the cursor itself is not in it. An absent cursor starts at the newest.
+SELECT * FROM tenants
+WHERE (created_at, id) < (coalesce(sqlc.narg(after_created_at)::timestamptz, 'infinity'), @after_id::text)
+ORDER BY created_at DESC, id DESC
+LIMIT @count;
+
+-- name: LockTenant :one
+SELECT * FROM tenants WHERE id = @id FOR UPDATE;
+
+-- name: UpdateTenant :one
+UPDATE tenants
+SET name = @name, domain = @domain, settings = @settings, version = version + 1, updated_at = now()
+WHERE id = @id
+RETURNING *;
+
+-- name: ActivateTenant :execrows
+UPDATE tenants SET status = 'active', version = version + 1, updated_at = now()
+WHERE id = @id AND status = 'provisioning';
+
+-- name: FenceTenant :exec
+UPDATE tenants SET status = 'deleting', version = version + 1, updated_at = now() WHERE id = @id;
+
+-- name: ListStaleProvisioning :many
+SELECT id FROM tenants WHERE status = 'provisioning' AND created_at < @before ORDER BY created_at LIMIT 100;
+
+-- name: DeleteTenant :execrows
+DELETE FROM tenants WHERE id = @id AND status = 'deleting';

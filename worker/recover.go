@@ -1,0 +1,58 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/telemetry"
+)
+
+const (
+	recoverEvery = 10 * time.Second
+	// recoverAfter is how long a request has to start a life-cycle workflow itself.
+	recoverAfter = 10 * time.Second
+)
+
+// Recover starts, at once and then every 10 s until the context ends, the life-cycle
+// workflows that a crash or an outage of Temporal kept from starting. Workflow ids keep
+// each to one run, so every process may do it.
+func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
+	tick := time.NewTicker(recoverEvery)
+	defer tick.Stop()
+	for {
+		if err := recoverOnce(ctx, s, f); err != nil && ctx.Err() == nil {
+			log.Warn("life-cycle workflows are started later", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
+	provisioning, deletions, err := s.Stale(ctx, time.Now().Add(-recoverAfter))
+	if err != nil {
+		return err
+	}
+	for _, tenantID := range provisioning {
+		if err := f.ProvisionTenant(telemetry.WithTenant(ctx, tenantID), tenantID); err != nil {
+			return err
+		}
+	}
+	for _, d := range deletions {
+		ctx := telemetry.WithTenant(ctx, d.TenantID)
+		runID, err := f.StartDeleteTenant(ctx, d.TenantID, d.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.SetDeletionRun(ctx, d.ID, runID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

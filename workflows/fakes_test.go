@@ -1,0 +1,82 @@
+package workflows_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/mailtura/mailtura/activities"
+)
+
+func newEnvironment(t *testing.T) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	return suite.NewTestWorkflowEnvironment()
+}
+
+func decode(in *commonpb.Payloads, out ...any) error {
+	return converter.GetDefaultDataConverter().FromPayloads(in, out...)
+}
+
+// fakeDelivery answers Deliver with what it was given, in order.
+type fakeDelivery struct {
+	mu      sync.Mutex
+	answers []answer
+	asked   []activities.DeliverInput
+	told    func() // called with each request
+}
+
+type answer struct {
+	result activities.DeliverResult
+	err    error
+}
+
+func (f *fakeDelivery) Deliver(_ context.Context, in activities.DeliverInput) (activities.DeliverResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, in)
+	if f.told != nil {
+		f.told()
+	}
+	next := f.answers[0]
+	f.answers = f.answers[1:]
+	return next.result, next.err
+}
+
+// fakeLifecycle does what its functions do, and remembers the order.
+type fakeLifecycle struct {
+	activated []string
+	end       func(call int) int
+	ended     []int
+	tables    []string
+	finish    func(call int) bool
+	finished  int
+}
+
+func (f *fakeLifecycle) ActivateTenant(_ context.Context, in activities.ActivateTenantInput) error {
+	f.activated = append(f.activated, in.TenantID)
+	return nil
+}
+
+func (f *fakeLifecycle) EndTenantWorkflows(context.Context, activities.EndTenantWorkflowsInput) (activities.EndTenantWorkflowsResult, error) {
+	n := f.end(len(f.ended))
+	f.ended = append(f.ended, n)
+	return activities.EndTenantWorkflowsResult{Workflows: n}, nil
+}
+
+func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.DeleteTenantRowsInput) (activities.DeleteTenantRowsResult, error) {
+	f.tables = append(f.tables, in.Table)
+	return activities.DeleteTenantRowsResult{Rows: 2}, nil
+}
+
+func (f *fakeLifecycle) FinishDeletion(context.Context, activities.FinishDeletionInput) (activities.FinishDeletionResult, error) {
+	f.finished++
+	return activities.FinishDeletionResult{Finished: f.finish(f.finished)}, nil
+}
