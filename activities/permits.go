@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
@@ -45,6 +46,9 @@ type leaser struct {
 	mu    sync.Mutex // held while a lease is asked for
 	lease flow.Lease
 	spent int // slots of the lease that are taken
+
+	gateMu sync.Mutex
+	gate   quota.Gate
 }
 
 // Grant is permits for a number of attempts.
@@ -140,9 +144,16 @@ func (g *Grant) Wait(ctx context.Context) error {
 			return err
 		}
 		if !time.Now().After(s.until) {
-			return nil
+			return sleepUntil(ctx, g.leaser.admit(g.tenant))
 		}
 	}
+}
+
+// admit passes an attempt through the gate of this process.
+func (l *leaser) admit(t tenant.Tenant) time.Time {
+	l.gateMu.Lock()
+	defer l.gateMu.Unlock()
+	return l.gate.Admit(t.Settings.Rate(), time.Now())
 }
 
 func (g *Grant) next() (slot, bool) {

@@ -120,6 +120,7 @@ func newProblem(ctx context.Context, status int, code, detail string) *Problem {
 // are set once for the process.
 var installProblems = sync.OnceFunc(func() {
 	huma.DefaultArrayNullable = false
+	huma.ValidateStrictCasing = true
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 		return frameworkProblem(ctx.Context(), status, message, errs)
 	}

@@ -10,12 +10,22 @@
 // the rate asks, which pays for the lateness of a rate without burst:
 //
 //	attempts(w) ≤ slots(w + Slack) ≤ (w + Slack)/Interval + capacity ≤ Count×w/Per + Burst
+//
+// No process starts anything to the microsecond, so Slack is never less than 20 ms, which
+// a fast rate with a small burst can not afford. What it then lacks is made up where the
+// attempts are: each process passes them through a Gate, which keeps the promise over the
+// actual times. Only several processes that are late at the same time can exceed such a
+// rate, by what fits into 20 ms.
 package quota
 
 import "time"
 
-// spacing is how much wider than the rate slots are spaced; it costs 2 % of the rate.
-const spacing = 0.02
+const (
+	// spacing is how much wider than the rate slots are spaced; it costs 2 % of the rate.
+	spacing = 0.02
+	// leastSlack is what a busy machine needs to start an attempt.
+	leastSlack = 20 * time.Millisecond
+)
 
 // Rate is a throttle. The zero Rate is no throttle.
 type Rate struct {
@@ -39,8 +49,7 @@ func (r Rate) Interval() time.Duration {
 
 // Slack is how long after its slot an attempt may start.
 func (r Rate) Slack() time.Duration {
-	even := float64(r.Per) / float64(r.Count)
-	return time.Duration(even * (float64(r.Burst-r.capacity()) + spacing))
+	return max(leastSlack, time.Duration(float64(r.Per)/float64(r.Count)*(float64(r.Burst-r.capacity())+spacing)))
 }
 
 // capacity is how many slots may be at the same instant.
@@ -95,4 +104,22 @@ func (b *Bucket) Adopt(r Rate, now time.Time) {
 	if latest := now.Add(time.Duration(r.capacity()) * r.Interval()); b.Next.After(latest) {
 		b.Next = latest
 	}
+}
+
+// Gate keeps the promise of a rate over the actual times of the attempts of one process.
+// The zero Gate is open.
+type Gate struct{ next time.Time }
+
+// Admit says when the next attempt may start, at now or later, and counts it.
+func (g *Gate) Admit(r Rate, now time.Time) time.Time {
+	even := (r.Per + time.Duration(r.Count) - 1) / time.Duration(r.Count) // rounded up
+	at := now
+	if earliest := g.next.Add(-time.Duration(r.Burst-1) * even); earliest.After(at) {
+		at = earliest
+	}
+	if g.next.Before(at) {
+		g.next = at
+	}
+	g.next = g.next.Add(even)
+	return at
 }

@@ -29,7 +29,7 @@ func (e *partError) Unwrap() error { return e.err }
 const tookTooLong = "it takes too long"
 
 // limitOf recognises the errors by which QuickJS reports its limits, and the one
-// of js/engine.js. Nil for every other error.
+// of script/engine.js. Nil for every other error.
 func limitOf(thrown *quickjs.Error, limits Config) *limitError {
 	switch {
 	case strings.Contains(thrown.Message, "stack overflow"): // InternalError, or SyntaxError from a parser

@@ -16,7 +16,7 @@ const maxRenders = 10_000
 
 // Compiled templates stay in a sandbox up to this share of its memory, measured
 // in bytes of bytecode. Loaded, they take several times their bytecode; the rest is for
-// the render at hand, whoever's templates are kept.
+// the render at hand, whosever templates are kept.
 const keptShare = 16
 
 // sandbox is one virtual machine with Handlebars in it. It is for one goroutine
@@ -24,7 +24,7 @@ const keptShare = 16
 type sandbox struct {
 	vm      *quickjs.VM
 	limits  Config
-	compile quickjs.Value // functions of js/engine.js
+	compile quickjs.Value // functions of script/engine.js
 	install quickjs.Value
 	render  quickjs.Value
 	at      quickjs.Value

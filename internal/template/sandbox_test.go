@@ -138,7 +138,7 @@ func TestScript_MissingHandlebars(t *testing.T) {
 	require.ErrorContains(t, err, "npm ci")
 	require.ErrorContains(t, err, "web/")
 	_, err = script(fstest.MapFS{handlebarsFile: {Data: []byte("x")}})
-	require.ErrorContains(t, err, "js/problem.js")
+	require.ErrorContains(t, err, "script/problem.js")
 }
 
 func TestLRU(t *testing.T) {
