@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -41,7 +42,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	err := k.Run()
-	if code, ok := err.(exitCode); ok { //nolint:errorlint // only commands return it, unwrapped
+	if code := exitCode(0); errors.As(err, &code) {
 		os.Exit(int(code))
 	}
 	if err != nil {

@@ -128,6 +128,12 @@ func (t *Temporal) Done() <-chan struct{} { return t.done }
 // PID is the process id of the child.
 func (t *Temporal) PID() int { return t.cmd.Process.Pid }
 
+// Kill ends the process at once, as a crash would.
+func (t *Temporal) Kill() {
+	_ = t.cmd.Process.Kill()
+	<-t.done
+}
+
 // Stop ends the process in order and waits for it; at the end of the context it is killed.
 func (t *Temporal) Stop(ctx context.Context) error {
 	_ = t.stdin.Close()

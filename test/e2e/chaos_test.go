@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	mailtura "github.com/mailtura/mailtura/clients/go"
+)
+
+// newChaos starts an installation of the test's own, with API and worker apart.
+func newChaos(t *testing.T) (s *stack, api, worker *process) {
+	t.Helper()
+	s, err := newStack(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(s.stop)
+	api, err = s.launch("apiserver")
+	require.NoError(t, err)
+	t.Cleanup(func() { api.stop() })
+	worker, err = s.launch("worker")
+	require.NoError(t, err)
+	t.Cleanup(func() { worker.stop() })
+	return s, api, worker
+}
+
+const flood = 200
+
+// slow makes a flood last for some seconds, so that a kill meets it under way.
+var slow = mailtura.Settings{RateLimit: ptr(int64(25)), RateLimitPer: ptr(mailtura.SettingsRateLimitPer("second"))}
+
+// sendFlood has so many emails accepted; it tries again what is refused while the API is away.
+func (s *stack) sendFlood(t *testing.T, c *mailtura.ClientWithResponses, recipient string) []string {
+	t.Helper()
+	var ids []string
+	for i := range flood {
+		require.Eventually(t, func() bool {
+			answer, err := c.SendEmailWithResponse(t.Context(), nil, mailtura.SendEmail{To: to(recipient), Subject: ptr(strconv.Itoa(i)), Text: ptr("Hi")})
+			if err != nil || answer.StatusCode() != http.StatusAccepted {
+				return false
+			}
+			ids = append(ids, answer.JSON202.Id)
+			return true
+		}, 30*time.Second, 20*time.Millisecond)
+	}
+	return ids
+}
+
+// requireAllArrived waits until every email has arrived and is recorded as sent. What was
+// in flight at a kill may have arrived twice.
+func (s *stack) requireAllArrived(t *testing.T, c *mailtura.ClientWithResponses, recipient string, ids []string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		arrived := map[string]bool{}
+		for _, m := range s.received(t, recipient) {
+			arrived[m.MessageID] = true
+		}
+		return len(arrived) == len(ids)
+	}, 150*time.Second, 500*time.Millisecond, "all emails arrive")
+	for _, id := range ids {
+		awaitStatus(t, c, id, "sent", 90*time.Second)
+	}
+	t.Logf("%d emails, %d arrived twice", len(ids), len(s.received(t, recipient))-len(ids))
+}
+
+func TestChaos_WorkerIsKilled(t *testing.T) {
+	t.Parallel()
+	s, _, worker := newChaos(t)
+	_, c := s.newTenant(t, slow)
+	recipient := address(t, "worker")
+	ids := s.sendFlood(t, c, recipient)
+	s.await(t, recipient, 20, 30*time.Second)
+	worker.kill()
+	again, err := s.launch("worker")
+	require.NoError(t, err)
+	t.Cleanup(again.stop)
+	s.requireAllArrived(t, c, recipient, ids)
+}
+
+func TestChaos_TemporalIsKilled(t *testing.T) {
+	t.Parallel()
+	s, _, _ := newChaos(t)
+	_, c := s.newTenant(t, slow)
+	recipient := address(t, "temporal")
+	before := s.sendFlood(t, c, recipient)
+	s.await(t, recipient, 20, 30*time.Second)
+	s.temporal.Kill()
+	away := send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("away"), Text: ptr("Hi")}) // accepted all the same
+	require.NoError(t, s.startTemporal(t.Context()))
+	s.requireAllArrived(t, c, recipient, append(before, away.Id))
+}
+
+func TestChaos_APIIsKilled(t *testing.T) {
+	t.Parallel()
+	s, api, _ := newChaos(t)
+	_, c := s.newTenant(t, slow)
+	recipient := address(t, "api")
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		s.await(t, recipient, 20, 60*time.Second)
+		api.kill()
+		again, err := s.launch("apiserver")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(again.stop)
+	}()
+	ids := s.sendFlood(t, c, recipient)
+	<-killed
+	// an email whose answer was lost with the API may have been sent as well: the caller
+	// tried again, so there is one more of it, under an id that nobody knows
+	arrived := func() map[string]bool {
+		all := map[string]bool{}
+		for _, m := range s.received(t, recipient) {
+			all[m.MessageID] = true
+		}
+		return all
+	}
+	require.Eventually(t, func() bool {
+		all := arrived()
+		for _, id := range ids {
+			if !all[id+"@acme.com"] {
+				return false
+			}
+		}
+		return true
+	}, 90*time.Second, 500*time.Millisecond, "all emails that were answered arrive")
+}

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// block is a fenced block of a document.
+type block struct {
+	language, text string
+	line           int
+}
+
+var fence = regexp.MustCompile("^```(\\w*)$")
+
+func blocks(t *testing.T, file string) (all []block) {
+	t.Helper()
+	raw, err := os.ReadFile(file) //nolint:gosec // of the project
+	require.NoError(t, err)
+	var current *block
+	for n, line := range strings.Split(string(raw), "\n") {
+		mark := fence.FindStringSubmatch(line)
+		switch {
+		case mark != nil && current == nil:
+			current = &block{language: mark[1], line: n + 1}
+		case mark != nil:
+			all = append(all, *current)
+			current = nil
+		case current != nil:
+			current.text += line + "\n"
+		}
+	}
+	require.Nil(t, current, "%s: a block is not closed", file)
+	return all
+}
+
+// The guide's commands and its YAML work as they are printed, one after the other.
+func TestDocs_TenantsGuide(t *testing.T) {
+	t.Parallel()
+	s, err := newStack(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(s.stop)
+	api, err := s.launch("serve")
+	require.NoError(t, err)
+	t.Cleanup(api.stop)
+
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".mailtura"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".mailtura", "dev.env"), []byte("MAILTURA_URL='"+s.url+"'\nMAILTURA_OPERATOR_KEY='"+s.key+"'\n"), 0o600))
+	environment := append(s.environment(), "PATH="+filepath.Dir(mailturaBinary())+":"+os.Getenv("PATH"))
+	shells := 0
+	for _, b := range blocks(t, "../../docs/guides/tenants.md") {
+		switch b.language {
+		case "yaml":
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "mailtura.yaml"), []byte(b.text), 0o600))
+		case "sh":
+			shells++
+			// curl fails on an HTTP error, as a person would notice it
+			script := "set -e\n" + strings.ReplaceAll(b.text, "curl ", "curl --fail-with-body -sS ")
+			cmd := exec.Command("sh", "-c", script) //nolint:gosec,noctx // the guide under test
+			cmd.Dir, cmd.Env = dir, environment
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "docs/guides/tenants.md:%d\n%s\n%s", b.line, b.text, out)
+			t.Logf("%d: %s", b.line, out)
+		}
+	}
+	require.GreaterOrEqual(t, shells, 9)
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	mailtura "github.com/mailtura/mailtura/clients/go"
+)
+
+// spans is a collector of traces: OTLP over HTTP.
+type spans struct {
+	mu  sync.Mutex
+	all []*tracepb.Span
+}
+
+func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(r.Body)
+	var request collector.ExportTraceServiceRequest
+	if err != nil || proto.Unmarshal(raw, &request) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, resource := range request.GetResourceSpans() {
+		for _, scope := range resource.GetScopeSpans() {
+			s.all = append(s.all, scope.GetSpans()...)
+		}
+	}
+}
+
+// trace gives the spans of one trace.
+func (s *spans) trace(id []byte) (found []*tracepb.Span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, span := range s.all {
+		if slices.Equal(span.GetTraceId(), id) {
+			found = append(found, span)
+		}
+	}
+	return found
+}
+
+func attribute(span *tracepb.Span, key string) string {
+	for _, a := range span.GetAttributes() {
+		if a.GetKey() == key {
+			if a.GetValue().GetStringValue() != "" {
+				return a.GetValue().GetStringValue()
+			}
+			return a.GetValue().String()
+		}
+	}
+	return ""
+}
+
+// One trace leads from the HTTP request through workflow and activity to the SMTP answer,
+// and each of its spans says whose it is.
+func TestTrace_FromRequestToSMTP(t *testing.T) {
+	t.Parallel()
+	s, err := newStack(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(s.stop)
+	received := &spans{}
+	otlp := httptest.NewServer(received)
+	t.Cleanup(otlp.Close)
+	api, err := s.launch("serve", "OTEL_EXPORTER_OTLP_ENDPOINT="+otlp.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+		"OTEL_METRICS_EXPORTER=none", "OTEL_BSP_SCHEDULE_DELAY=200")
+	require.NoError(t, err)
+	t.Cleanup(api.stop)
+	tenant, _ := s.newTenant(t, mailtura.Settings{})
+	traceID, err := hex.DecodeString("0af7651916cd43dd8448eb211c80319c")
+	require.NoError(t, err)
+	key := s.newKey(t, tenant)
+
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/emails",
+		strings.NewReader(`{"to":"ada@example.com","subject":"Hi","text":"Hi"}`))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusAccepted, response.StatusCode)
+
+	want := []string{"POST /api/v1/emails", "dispatch", "StartWorkflow:SendEmails", "RunWorkflow:SendEmails", "RunActivity:Deliver", "smtp send"}
+	var trace []*tracepb.Span
+	require.Eventually(t, func() bool {
+		trace = received.trace(traceID)
+		for _, name := range want {
+			if !slices.ContainsFunc(trace, func(span *tracepb.Span) bool { return span.GetName() == name }) {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 100*time.Millisecond, "spans %v", want)
+	byID := map[string]*tracepb.Span{}
+	for _, span := range trace {
+		byID[string(span.GetSpanId())] = span
+	}
+	for _, span := range trace {
+		if span.GetName() == "smtp send" {
+			require.Contains(t, attribute(span, "smtp.code"), "250")
+			require.Equal(t, "accepted", attribute(span, "delivery.verdict"))
+			require.NotEmpty(t, attribute(span, "network.peer.address"))
+			require.Equal(t, "RunActivity:Deliver", byID[string(span.GetParentSpanId())].GetName())
+		}
+		// What happens before the key is known to be good is nobody's yet.
+		if before := span.GetParentSpanId(); byID[string(before)] != nil && !beforeAuthentication(byID, span) {
+			require.Equal(t, tenant, attribute(span, "tenant.id"), span.GetName())
+		}
+	}
+	root := slices.IndexFunc(trace, func(span *tracepb.Span) bool { return span.GetName() == "POST /api/v1/emails" })
+	require.Equal(t, tenant, attribute(trace[root], "tenant.id"))
+	require.Equal(t, "/api/v1/emails", attribute(trace[root], "http.route"))
+	require.NotEmpty(t, attribute(trace[root], "request.id"))
+}
+
+// beforeAuthentication reports whether a span is one of the database statements that find
+// out whose key it is.
+func beforeAuthentication(byID map[string]*tracepb.Span, span *tracepb.Span) bool {
+	parent := byID[string(span.GetParentSpanId())]
+	name := span.GetName()
+	return parent.GetName() == "POST /api/v1/emails" || parent.GetName() == "pool.acquire" || strings.HasPrefix(name, "pool") ||
+		strings.HasPrefix(name, "query") || strings.HasPrefix(name, "prepare") || strings.HasPrefix(name, "connect")
+}
