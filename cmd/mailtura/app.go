@@ -151,7 +151,7 @@ func (a *app) open(ctx context.Context, inline bool) error {
 	}
 	a.stops = append(a.stops, temporal.Close)
 	a.flow = flow.NewClient(temporal, inline)
-	if a.templates, err = template.NewEngine(template.Config{}); err != nil {
+	if a.templates, err = template.NewEngine(template.Config{Timeout: 2 * time.Second}); err != nil {
 		return fmt.Errorf("start template engine: %w", err)
 	}
 	a.stops = append(a.stops, a.templates.Close)

@@ -9,20 +9,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
 // newChaos starts an installation of the test's own, with API and worker apart.
-func newChaos(t *testing.T) (s *stack, api, worker *process) {
+func newChaos(t *testing.T) (s *stack, api, worker *testkit.Process) {
 	t.Helper()
 	s, err := newStack(t.TempDir())
 	require.NoError(t, err)
-	t.Cleanup(s.stop)
-	api, err = s.launch("apiserver")
+	t.Cleanup(s.Stop)
+	api, err = s.Launch("apiserver")
 	require.NoError(t, err)
-	t.Cleanup(func() { api.stop() })
-	worker, err = s.launch("worker")
+	t.Cleanup(func() { api.Stop() })
+	worker, err = s.Launch("worker")
 	require.NoError(t, err)
-	t.Cleanup(func() { worker.stop() })
+	t.Cleanup(func() { worker.Stop() })
 	return s, api, worker
 }
 
@@ -72,10 +73,10 @@ func TestChaos_WorkerIsKilled(t *testing.T) {
 	recipient := address(t, "worker")
 	ids := s.sendFlood(t, c, recipient)
 	s.await(t, recipient, 20, 30*time.Second)
-	worker.kill()
-	again, err := s.launch("worker")
+	worker.Kill()
+	again, err := s.Launch("worker")
 	require.NoError(t, err)
-	t.Cleanup(again.stop)
+	t.Cleanup(again.Stop)
 	s.requireAllArrived(t, c, recipient, ids)
 }
 
@@ -86,9 +87,9 @@ func TestChaos_TemporalIsKilled(t *testing.T) {
 	recipient := address(t, "temporal")
 	before := s.sendFlood(t, c, recipient)
 	s.await(t, recipient, 20, 30*time.Second)
-	s.temporal.Kill()
+	s.Temporal.Kill()
 	away := send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("away"), Text: ptr("Hi")}) // accepted all the same
-	require.NoError(t, s.startTemporal(t.Context()))
+	require.NoError(t, s.StartTemporal(t.Context()))
 	s.requireAllArrived(t, c, recipient, append(before, away.Id))
 }
 
@@ -101,13 +102,13 @@ func TestChaos_APIIsKilled(t *testing.T) {
 	go func() {
 		defer close(killed)
 		s.await(t, recipient, 20, 60*time.Second)
-		api.kill()
-		again, err := s.launch("apiserver")
+		api.Kill()
+		again, err := s.Launch("apiserver")
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		t.Cleanup(again.stop)
+		t.Cleanup(again.Stop)
 	}()
 	ids := s.sendFlood(t, c, recipient)
 	<-killed

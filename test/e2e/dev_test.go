@@ -16,11 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
 // dev is a running `mailtura dev`.
 type dev struct {
-	*process
+	*testkit.Process
 	env map[string]string // of dev.env
 }
 
@@ -29,21 +30,21 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 	t.Helper()
 	envFile := filepath.Join(dir, "dev.env")
 	require.NoError(t, os.RemoveAll(envFile))
-	cmd := exec.Command(mailturaBinary(), append([]string{ //nolint:gosec,noctx // the program under test
+	cmd := exec.Command(testkit.MailturaBinary(), append([]string{ //nolint:gosec,noctx // the program under test
 		"dev", "--data", dir, "--port", "0", "--temporal-port", "0", "--temporal-ui-port", "0", "--inbox-smtp-port", "0", "--inbox-port", "0",
-		"--temporalite", temporaliteBinary(),
+		"--temporalite", testkit.TemporaliteBinary(),
 	}, args...)...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "dev.log")) //nolint:gosec // a test's file
 	require.NoError(t, err)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
-	d := &dev{process: &process{cmd: cmd, done: make(chan struct{})}, env: map[string]string{}}
+	d := &dev{Process: &testkit.Process{Cmd: cmd, Done: make(chan struct{})}, env: map[string]string{}}
 	go func() {
 		_ = cmd.Wait()
 		_ = log.Close()
-		close(d.done)
+		close(d.Done)
 	}()
-	t.Cleanup(d.stop)
+	t.Cleanup(d.Stop)
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(envFile)
 		return err == nil
@@ -100,32 +101,32 @@ func TestDev_KeepsDataAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := startDev(t, dir)
-	s := &stack{url: first.env["MAILTURA_URL"], key: first.env["MAILTURA_OPERATOR_KEY"]}
+	s := &stack{&testkit.Stack{URL: first.env["MAILTURA_URL"], Key: first.env["MAILTURA_OPERATOR_KEY"]}}
 	for _, name := range []string{"INBOX_URL", "TEMPORAL_ADDRESS", "TEMPORAL_UI_URL", "DATABASE_URL"} {
 		require.NotEmpty(t, first.env[name], name)
 	}
 	tenant, c := s.newTenant(t, mailtura.Settings{})
 	accepted := send(t, c, mailtura.SendEmail{To: to("ada@example.com"), Subject: ptr("Hi"), Text: ptr("Hi")})
 	awaitStatus(t, c, accepted.Id, "sent", 20*time.Second)
-	running := children(t, first.cmd.Process.Pid)
+	running := children(t, first.Cmd.Process.Pid)
 	require.Len(t, running, 2, "PostgreSQL and Temporal")
-	first.kill()
+	first.Kill()
 	requireEnded(t, running)
 
 	second := startDev(t, dir)
-	require.Equal(t, s.key, second.env["MAILTURA_OPERATOR_KEY"])
-	s.url = second.env["MAILTURA_URL"]
-	got, err := s.client(t, s.key, tenant).GetEmailWithResponse(t.Context(), accepted.Id, nil)
+	require.Equal(t, s.Key, second.env["MAILTURA_OPERATOR_KEY"])
+	s.URL = second.env["MAILTURA_URL"]
+	got, err := s.client(t, s.Key, tenant).GetEmailWithResponse(t.Context(), accepted.Id, nil)
 	require.NoError(t, err)
 	require.Equal(t, mailtura.EmailStatus("sent"), got.JSON200.Status)
 	response, err := http.Get(second.env["INBOX_URL"] + "/api/v1/messages") //nolint:noctx // a test's request
 	require.NoError(t, err)
 	defer response.Body.Close() //nolint:errcheck // not read
 	require.Equal(t, http.StatusOK, response.StatusCode)
-	running = children(t, second.cmd.Process.Pid)
-	require.NoError(t, second.cmd.Process.Signal(os.Interrupt))
-	<-second.done
-	require.True(t, second.cmd.ProcessState.Success(), "a Ctrl-C is an ordinary end")
+	running = children(t, second.Cmd.Process.Pid)
+	require.NoError(t, second.Cmd.Process.Signal(os.Interrupt))
+	<-second.Done
+	require.True(t, second.Cmd.ProcessState.Success(), "a Ctrl-C is an ordinary end")
 	requireEnded(t, running)
 }
 
@@ -135,7 +136,7 @@ func TestDev_PortTaken(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close() //nolint:errcheck // a test's listener
 	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	out, err := exec.Command(mailturaBinary(), "dev", "--data", t.TempDir(), "--port", port, "--temporal-port", "0", //nolint:gosec,noctx // the program under test
+	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", t.TempDir(), "--port", port, "--temporal-port", "0", //nolint:gosec,noctx // the program under test
 		"--temporal-ui-port", "0", "--inbox-smtp-port", port, "--inbox-port", "0").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "port "+port+" is in use by another program; choose another with --port")
@@ -146,7 +147,7 @@ func TestDev_OneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	startDev(t, dir, "--ephemeral=false")
-	out, err := exec.Command(mailturaBinary(), "dev", "--data", dir, "--port", "0").CombinedOutput() //nolint:gosec,noctx // the program under test
+	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", dir, "--port", "0").CombinedOutput() //nolint:gosec,noctx // the program under test
 	require.Error(t, err)
 	require.Contains(t, string(out), "another mailtura dev runs on "+dir)
 }

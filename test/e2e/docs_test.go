@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
 // block is a fenced block of a document.
@@ -45,15 +47,15 @@ func TestDocs_TenantsGuide(t *testing.T) {
 	t.Parallel()
 	s, err := newStack(t.TempDir())
 	require.NoError(t, err)
-	t.Cleanup(s.stop)
-	api, err := s.launch("serve")
+	t.Cleanup(s.Stop)
+	api, err := s.Launch("serve")
 	require.NoError(t, err)
-	t.Cleanup(api.stop)
+	t.Cleanup(api.Stop)
 
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, ".mailtura"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, ".mailtura", "dev.env"), []byte("MAILTURA_URL='"+s.url+"'\nMAILTURA_OPERATOR_KEY='"+s.key+"'\n"), 0o600))
-	environment := append(s.environment(), "PATH="+filepath.Dir(mailturaBinary())+":"+os.Getenv("PATH"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".mailtura", "dev.env"), []byte("MAILTURA_URL='"+s.URL+"'\nMAILTURA_OPERATOR_KEY='"+s.Key+"'\n"), 0o600))
+	environment := append(s.Environment(), "PATH="+filepath.Dir(testkit.MailturaBinary())+":"+os.Getenv("PATH"))
 	shells := 0
 	for _, b := range blocks(t, "../../docs/guides/tenants.md") {
 		switch b.language {

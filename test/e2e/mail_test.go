@@ -56,7 +56,7 @@ func (s *stack) open(t testing.TB, id string) mail {
 
 func (s *stack) inboxGet(t testing.TB, path string, into any) {
 	t.Helper()
-	response, err := http.Get(s.inbox.URL() + path) //nolint:noctx // a test's request
+	response, err := http.Get(s.Inbox.URL() + path) //nolint:noctx // a test's request
 	require.NoError(t, err)
 	defer response.Body.Close() //nolint:errcheck // read to its end
 	require.Equal(t, http.StatusOK, response.StatusCode)

@@ -22,7 +22,7 @@ type problem struct {
 // ask sends a request with raw parts, as a broken client would.
 func ask(t *testing.T, method, path, key, tenantID, body string) (*http.Response, problem) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, shared.url+path, bytes.NewReader([]byte(body)))
+	request, err := http.NewRequestWithContext(t.Context(), method, shared.URL+path, bytes.NewReader([]byte(body)))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-Request-Id", "test-"+t.Name()[strings.LastIndexByte(t.Name(), '/')+1:])
@@ -92,8 +92,8 @@ func TestProblems(t *testing.T) {
 		"unknown key":        {"GET", "/emails", "mt_live_" + strings.Repeat("a", 55), "", "", 401, "invalid_key", "", ""},
 		"tenant key":         {"GET", "/tenants", key, "", "", 403, "operator_required", "", ""},
 		"foreign tenant":     {"GET", "/emails", key, other, "", 403, "tenant_mismatch", "", ""},
-		"no tenant":          {"GET", "/emails", shared.key, "", "", 400, "tenant_required", "", ""},
-		"no such tenant":     {"GET", "/emails", shared.key, "nobody", "", 404, "tenant_not_found", "", ""},
+		"no tenant":          {"GET", "/emails", shared.Key, "", "", 400, "tenant_required", "", ""},
+		"no such tenant":     {"GET", "/emails", shared.Key, "nobody", "", 404, "tenant_not_found", "", ""},
 		"foreign email":      {"GET", "/emails/" + foreign, key, "", "", 404, "email_not_found", "", ""},
 		"no such email":      {"GET", "/emails/msg_01h455vb4pex5vsknk084sn02q", key, "", "", 404, "email_not_found", "", ""},
 		"not an id":          {"GET", "/emails/x", key, "", "", 404, "email_not_found", "", ""},
@@ -101,15 +101,15 @@ func TestProblems(t *testing.T) {
 		"limit":              {"GET", "/emails?limit=0", key, "", "", 422, "validation_failed", "query.limit", "out_of_range"},
 		"unknown query":      {"GET", "/emails?foo=1", key, "", "", 422, "validation_failed", "query.foo", ""},
 		"path":               {"GET", "/nothing", key, "", "", 404, "not_found", "", ""},
-		"method":             {"PUT", "/tenants", shared.key, "", "{}", 405, "method_not_allowed", "", ""},
-		"tenant taken":       {"POST", "/tenants", shared.key, "", `{"name":"` + id + `","domain":"a.example"}`, 409, "tenant_exists", "", ""},
-		"tenant id":          {"POST", "/tenants", shared.key, "", `{"id":"Acme!","name":"x","domain":"a.example"}`, 422, "validation_failed", "body.id", "invalid_tenant_id"},
-		"tenant domain":      {"POST", "/tenants", shared.key, "", `{"name":"x","domain":"no dot"}`, 422, "validation_failed", "body.domain", "invalid_domain"},
-		"tenant sender":      {"POST", "/tenants", shared.key, "", `{"name":"x","domain":"a.example","settings":{"fromEmail":"a@b.example"}}`, 422, "validation_failed", "body.settings.fromEmail", "sender_domain_not_allowed"},
-		"setting unknown":    {"PATCH", "/tenants/" + id, shared.key, "", `{"settings":{"dailylimit":5}}`, 422, "validation_failed", "body.settings.dailylimit", "unknown_field"},
-		"setting range":      {"PATCH", "/tenants/" + id, shared.key, "", `{"settings":{"rateLimit":0}}`, 422, "validation_failed", "body.settings.rateLimit", "out_of_range"},
-		"setting zone":       {"PATCH", "/tenants/" + id, shared.key, "", `{"settings":{"timezone":"Mars/Base"}}`, 422, "validation_failed", "body.settings.timezone", "invalid_timezone"},
-		"patch nobody":       {"PATCH", "/tenants/nobody", shared.key, "", `{"settings":{}}`, 404, "tenant_not_found", "", ""},
+		"method":             {"PUT", "/tenants", shared.Key, "", "{}", 405, "method_not_allowed", "", ""},
+		"tenant taken":       {"POST", "/tenants", shared.Key, "", `{"name":"` + id + `","domain":"a.example"}`, 409, "tenant_exists", "", ""},
+		"tenant id":          {"POST", "/tenants", shared.Key, "", `{"id":"Acme!","name":"x","domain":"a.example"}`, 422, "validation_failed", "body.id", "invalid_tenant_id"},
+		"tenant domain":      {"POST", "/tenants", shared.Key, "", `{"name":"x","domain":"no dot"}`, 422, "validation_failed", "body.domain", "invalid_domain"},
+		"tenant sender":      {"POST", "/tenants", shared.Key, "", `{"name":"x","domain":"a.example","settings":{"fromEmail":"a@b.example"}}`, 422, "validation_failed", "body.settings.fromEmail", "sender_domain_not_allowed"},
+		"setting unknown":    {"PATCH", "/tenants/" + id, shared.Key, "", `{"settings":{"dailylimit":5}}`, 422, "validation_failed", "body.settings.dailylimit", "unknown_field"},
+		"setting range":      {"PATCH", "/tenants/" + id, shared.Key, "", `{"settings":{"rateLimit":0}}`, 422, "validation_failed", "body.settings.rateLimit", "out_of_range"},
+		"setting zone":       {"PATCH", "/tenants/" + id, shared.Key, "", `{"settings":{"timezone":"Mars/Base"}}`, 422, "validation_failed", "body.settings.timezone", "invalid_timezone"},
+		"patch nobody":       {"PATCH", "/tenants/nobody", shared.Key, "", `{"settings":{}}`, 404, "tenant_not_found", "", ""},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()

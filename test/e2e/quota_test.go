@@ -29,7 +29,7 @@ func TestQuota_RateLimitPaces(t *testing.T) {
 		})
 	}
 	group.Wait()
-	usage, err := shared.client(t, shared.key, "").GetTenantUsageWithResponse(t.Context(), tenant)
+	usage, err := shared.client(t, shared.Key, "").GetTenantUsageWithResponse(t.Context(), tenant)
 	require.NoError(t, err)
 	require.Greater(t, usage.JSON200.Backlog, int64(10))
 	require.EqualValues(t, 60, usage.JSON200.Rate.Limit)
@@ -57,7 +57,7 @@ func TestQuota_LiftedLimitSpeedsUp(t *testing.T) {
 		send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("Hi"), Text: ptr("Hi")})
 	}
 	shared.await(t, recipient, 1, 20*time.Second)
-	patched, err := shared.client(t, shared.key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json", reader(`{"settings":{"rateLimit":6000}}`))
+	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json", reader(`{"settings":{"rateLimit":6000}}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))
 	shared.await(t, recipient, 10, 30*time.Second)
@@ -103,7 +103,7 @@ func TestQuota_DailyLimitIsExact(t *testing.T) {
 	require.InDelta(t, time.Until(*p.ResetsAt).Seconds(), after, 5)
 	shared.await(t, recipient, 5, 20*time.Second)
 
-	usage, err := shared.client(t, shared.key, "").GetTenantUsageWithResponse(t.Context(), tenant)
+	usage, err := shared.client(t, shared.Key, "").GetTenantUsageWithResponse(t.Context(), tenant)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, usage.JSON200.Used)
 	require.EqualValues(t, 0, *usage.JSON200.Remaining)

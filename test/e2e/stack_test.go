@@ -5,52 +5,23 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
-	"github.com/mailtura/mailtura/internal/apikey"
-	"github.com/mailtura/mailtura/internal/devstack"
-	"github.com/mailtura/mailtura/internal/devstack/inbox"
-	"github.com/mailtura/mailtura/internal/devstack/postgres"
-	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
-// binary is a program of the product: from the environment, or where the build puts it.
-func binary(name, variable string) string {
-	if path := os.Getenv(variable); path != "" {
-		return path
-	}
-	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
-	if err != nil {
-		panic(err)
-	}
-	return path
-}
+// stack is an installation as the tests of this package use it.
+type stack struct{ *testkit.Stack }
 
-func mailturaBinary() string    { return binary("mailtura", "MAILTURA_BIN") }
-func temporaliteBinary() string { return binary("temporalite", "TEMPORALITE_BIN") }
-
-// stack is an installation: its parts, each of which a test can kill.
-type stack struct {
-	dir      string
-	database *postgres.Server
-	temporal *devstack.Temporal
-	inbox    *inbox.Inbox
-	key      string
-	url      string // of the API
-	ports    struct{ api, temporal, ui int }
+func newStack(dir string) (*stack, error) {
+	s, err := testkit.NewStack(dir)
+	return &stack{s}, err
 }
 
 // shared is the installation of the tests that kill nothing; TestMain starts and stops it.
@@ -68,141 +39,22 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
 		}
-		defer s.stop()
-		api, err := s.launch("serve")
+		defer s.Stop()
+		api, err := s.Launch("serve")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
 		}
-		defer api.stop()
+		defer api.Stop()
 		shared = s
 		return m.Run()
 	}())
 }
 
-// newStack starts database, Temporal and inbox.
-func newStack(dir string) (*stack, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	s := &stack{dir: dir, key: apikey.New(apikey.Operator).Text()}
-	s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort()
-	s.url = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
-	var err error
-	s.database, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.database.CreateDatabase(ctx, "mailtura"); err != nil {
-		return nil, err
-	}
-	if err := s.startTemporal(ctx); err != nil {
-		return nil, err
-	}
-	s.inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
-	return s, err
-}
-
-func (s *stack) startTemporal(ctx context.Context) (err error) {
-	s.temporal, err = devstack.StartTemporal(ctx, devstack.TemporalConfig{
-		Binary: temporaliteBinary(), PostgresURL: s.database.URL("postgres"), Port: s.ports.temporal, UIPort: s.ports.ui,
-		Dir: s.dir, Namespace: flow.Namespace, Attributes: flow.AttributeTypes(), Output: io.Discard,
-	})
-	return err
-}
-
-func (s *stack) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	_ = s.inbox.Close(ctx)
-	_ = s.temporal.Stop(ctx)
-	_ = s.database.Stop(ctx)
-}
-
-func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close() //nolint:errcheck // nothing was sent over it
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// process is a running role of the product.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-}
-
-// launch starts a role ("serve", "apiserver", "worker") and returns when it answers.
-func (s *stack) launch(role string, env ...string) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(s.dir, role+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(mailturaBinary(), role) //nolint:gosec,noctx // the program under test
-	cmd.Env = append(s.environment(), env...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait()
-		_ = log.Close()
-		close(p.done)
-	}()
-	if role != "worker" {
-		return p, s.awaitAPI(p)
-	}
-	return p, nil
-}
-
-func (s *stack) environment() []string {
-	return append(os.Environ(),
-		"DATABASE_URL="+s.database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.temporal.Address, "TEMPORAL_UI_URL="+s.temporal.UIURL,
-		"MAILTURA_SMTP_RELAY=smtp://"+s.inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.key,
-		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.url, "INBOX_URL="+s.inbox.URL(),
-	)
-}
-
-func (s *stack) awaitAPI(p *process) error {
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
-		if response, err := http.Get(s.url + "/readyz"); err == nil { //nolint:noctx // a test's probe
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s has ended: see %s", p.cmd.Args[1], s.dir)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("%s is not ready in time", p.cmd.Args[1])
-}
-
-// kill ends the process at once, as a crash would.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// stop ends the process in order.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(40 * time.Second):
-		p.kill()
-	}
-}
-
 // client speaks with a key, and for a tenant where one is named.
 func (s *stack) client(t testing.TB, key, tenantID string) *mailtura.ClientWithResponses {
 	t.Helper()
-	c, err := mailtura.NewClientWithResponses(s.url, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+	c, err := mailtura.NewClientWithResponses(s.URL, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		if key != "" {
 			r.Header.Set("Authorization", "Bearer "+key)
 		}
@@ -230,7 +82,7 @@ func (s *stack) newTenant(t testing.TB, settings mailtura.Settings) (id string, 
 	if settings.FromEmail == nil {
 		settings.FromEmail = ptr("noreply@acme.com")
 	}
-	operator := s.client(t, s.key, "")
+	operator := s.client(t, s.Key, "")
 	created, err := operator.CreateTenantWithResponse(t.Context(), mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &settings})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, created.StatusCode(), string(created.Body))
@@ -240,7 +92,7 @@ func (s *stack) newTenant(t testing.TB, settings mailtura.Settings) (id string, 
 
 func (s *stack) newKey(t testing.TB, tenantID string) string {
 	t.Helper()
-	key, err := s.client(t, s.key, tenantID).CreateApiKeyWithResponse(t.Context(), nil, mailtura.CreateAPIKey{Name: "test"})
+	key, err := s.client(t, s.Key, tenantID).CreateApiKeyWithResponse(t.Context(), nil, mailtura.CreateAPIKey{Name: "test"})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))
 	return key.JSON201.Key

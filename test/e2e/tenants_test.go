@@ -22,7 +22,7 @@ func reader(s string) io.Reader { return strings.NewReader(s) }
 func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	id, c := shared.newTenant(t, mailtura.Settings{RateLimit: ptr(int64(60)), Burst: ptr(int64(1))})
-	operator := shared.client(t, shared.key, "")
+	operator := shared.client(t, shared.Key, "")
 	_, err := c.CreateTemplateWithResponse(t.Context(), nil, mailtura.CreateTemplate{Name: "note", Subject: ptr("Hi"), Text: ptr("Hi")})
 	require.NoError(t, err)
 	var last string
@@ -78,7 +78,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 // requireNoRows looks in every table that has a tenant.
 func requireNoRows(t *testing.T, tenantID string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), shared.database.URL("mailtura"))
+	conn, err := pgx.Connect(t.Context(), shared.Database.URL("mailtura"))
 	require.NoError(t, err)
 	defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
 	rows, err := conn.Query(t.Context(), `SELECT table_name FROM information_schema.columns
@@ -108,7 +108,7 @@ func TestTenants_KeysAreTheirOwn(t *testing.T) {
 	foreign, err := b.RevokeApiKeyWithResponse(t.Context(), mine.Id, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, foreign.StatusCode())
-	revoked, err := shared.client(t, shared.key, a).RevokeApiKeyWithResponse(t.Context(), mine.Id, nil)
+	revoked, err := shared.client(t, shared.Key, a).RevokeApiKeyWithResponse(t.Context(), mine.Id, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, revoked.StatusCode())
 	refused, err := shared.client(t, key, "").GetUsageWithResponse(t.Context(), nil)

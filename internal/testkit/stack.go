@@ -1,0 +1,172 @@
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/devstack"
+	"github.com/mailtura/mailtura/internal/devstack/inbox"
+	"github.com/mailtura/mailtura/internal/devstack/postgres"
+	"github.com/mailtura/mailtura/internal/flow"
+)
+
+// program is a program of the product: from the environment, or where the build puts it.
+func program(name, variable string) string {
+	if path := os.Getenv(variable); path != "" {
+		return path
+	}
+	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name)) // of test/e2e and test/bench
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// MailturaBinary is the program under test.
+func MailturaBinary() string { return program("mailtura", "MAILTURA_BIN") }
+
+// TemporaliteBinary is the Temporal server of the tests.
+func TemporaliteBinary() string { return program("temporalite", "TEMPORALITE_BIN") }
+
+// Stack is an installation: its parts, each of which a test can kill.
+type Stack struct {
+	Dir      string
+	Database *postgres.Server
+	Temporal *devstack.Temporal
+	Inbox    *inbox.Inbox
+	Key      string // operator key
+	URL      string // of the API
+	ports    struct{ api, temporal, ui int }
+}
+
+// NewStack starts database, Temporal and inbox.
+func NewStack(dir string) (*Stack, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	s := &Stack{Dir: dir, Key: apikey.New(apikey.Operator).Text()}
+	s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort()
+	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
+	var err error
+	s.Database, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Database.CreateDatabase(ctx, "mailtura"); err != nil {
+		return nil, err
+	}
+	if err := s.StartTemporal(ctx); err != nil {
+		return nil, err
+	}
+	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
+	return s, err
+}
+
+// StartTemporal starts Temporal on its data; NewStack has done it once.
+func (s *Stack) StartTemporal(ctx context.Context) (err error) {
+	s.Temporal, err = devstack.StartTemporal(ctx, devstack.TemporalConfig{
+		Binary: TemporaliteBinary(), PostgresURL: s.Database.URL("postgres"), Port: s.ports.temporal, UIPort: s.ports.ui,
+		Dir: s.Dir, Namespace: flow.Namespace, Attributes: flow.AttributeTypes(), Output: io.Discard,
+	})
+	return err
+}
+
+// Stop stops what NewStack started.
+func (s *Stack) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_ = s.Inbox.Close(ctx)
+	_ = s.Temporal.Stop(ctx)
+	_ = s.Database.Stop(ctx)
+}
+
+func freePort() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close() //nolint:errcheck // nothing was sent over it
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Process is a running role of the product.
+type Process struct {
+	Cmd  *exec.Cmd
+	Done chan struct{} // closed when it has ended
+}
+
+// Launch starts a role ("serve", "apiserver", "worker") and returns when it answers.
+func (s *Stack) Launch(role string, env ...string) (*Process, error) {
+	log, err := os.OpenFile(filepath.Join(s.Dir, role+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(MailturaBinary(), role) //nolint:gosec,noctx // the program under test
+	cmd.Env = append(s.Environment(), env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Process{Cmd: cmd, Done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		_ = log.Close()
+		close(p.Done)
+	}()
+	if role != "worker" {
+		return p, s.awaitAPI(p)
+	}
+	return p, nil
+}
+
+// Environment is what a program needs to find the installation.
+func (s *Stack) Environment() []string {
+	return append(os.Environ(),
+		"DATABASE_URL="+s.Database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
+		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
+		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
+	)
+}
+
+func (s *Stack) awaitAPI(p *Process) error {
+	deadline := time.Now().Add(30 * time.Second)
+	for time.Now().Before(deadline) {
+		if response, err := http.Get(s.URL + "/readyz"); err == nil { //nolint:noctx // a test's probe
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.Done:
+			return fmt.Errorf("%s has ended: see %s", p.Cmd.Args[1], s.Dir)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%s is not ready in time", p.Cmd.Args[1])
+}
+
+// Kill ends the process at once, as a crash would.
+func (p *Process) Kill() {
+	_ = p.Cmd.Process.Kill()
+	<-p.Done
+}
+
+// Stop ends the process in order.
+func (p *Process) Stop() {
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.Done:
+	case <-time.After(40 * time.Second):
+		p.Kill()
+	}
+}
