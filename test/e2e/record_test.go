@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/sdk/client"
+
+	mailtura "github.com/mailtura/mailtura/clients/go"
+	"github.com/mailtura/mailtura/internal/flow"
+)
+
+// TestRecordHistories records histories of real runs, which workflows/replay_test.go
+// replays from then on (./task replay:record). It checks the scenarios on every run, and
+// writes where MAILTURA_RECORD says.
+func TestRecordHistories(t *testing.T) {
+	t.Parallel()
+	tenant, c := shared.newTenant(t, mailtura.Settings{RateLimit: ptr(int64(60)), Burst: ptr(int64(2))})
+	record(t, "provision_tenant", flow.ProvisionTenantID(tenant))
+
+	fast, free := shared.newTenant(t, mailtura.Settings{})
+	inline := send(t, free, mailtura.SendEmail{To: to(address(t, "ada"), address(t, "bob+bounce")), Subject: ptr("Hi"), Text: ptr("Hi")})
+	record(t, "send_emails_inline", awaitStatus(t, free, inline.Id, "bounced", 20*time.Second).Workflow.Id)
+	retried := send(t, free, mailtura.SendEmail{To: to(address(t, "ada+defer-once")), Subject: ptr("Hi"), Text: ptr("Hi")})
+
+	var paced string
+	for range 6 {
+		paced = send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id
+	}
+	record(t, "send_emails_paced", awaitStatus(t, c, paced, "sent", 60*time.Second).Workflow.Id)
+	record(t, "tenant_quota_leases", flow.TenantQuotaID(tenant))
+	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json", reader(`{"settings":{"rateLimit":600}}`))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, patched.StatusCode())
+	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 30*time.Second)
+	record(t, "tenant_quota_changed_limits", flow.TenantQuotaID(tenant))
+
+	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
+	operator := shared.client(t, shared.Key, "")
+	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		d, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id)
+		require.NoError(t, err)
+		return d.JSON200.Status == "completed"
+	}, 60*time.Second, 100*time.Millisecond)
+	record(t, "delete_tenant", flow.DeleteTenantID(fast))
+}
+
+// record reads the history of a workflow as it is now.
+func record(t *testing.T, name, workflowID string) {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
+	require.NoError(t, err)
+	defer c.Close()
+	var h history.History
+	for events := c.GetWorkflowHistory(context.Background(), workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		event, err := events.Next()
+		require.NoError(t, err)
+		h.Events = append(h.Events, event)
+	}
+	require.Greater(t, len(h.GetEvents()), 3)
+	text, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(&h)
+	require.NoError(t, err)
+	if dir := os.Getenv("MAILTURA_RECORD"); dir != "" {
+		require.NoError(t, os.MkdirAll(dir, 0o755)) //nolint:gosec // part of the sources
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644)) //nolint:gosec // likewise
+	}
+}
