@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that what Go does not bring is there:
 #
-#   scripts/setup.sh node postgres      what development needs
-#   scripts/setup.sh node postgres cc   what the tests need as well
+#   scripts/setup.sh node postgres           what development needs
+#   scripts/setup.sh node postgres cc curl   what the tests need as well
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says what to run.
 # shellcheck disable=SC2046,SC2317 # words are meant to split; have_… are called by name
@@ -30,6 +30,10 @@ have_cc() {
 	command -v "${CC:-cc}" || command -v gcc || command -v clang
 }
 
+have_curl() {
+	command -v curl
+}
+
 # missing NEED…: those that are not there.
 missing() {
 	for need; do "have_$need" >/dev/null 2>&1 || printf '%s ' "$need"; done
@@ -55,6 +59,7 @@ packages() {
 		cc:apt-get) echo gcc libc6-dev ;;
 		cc:apk) echo gcc musl-dev ;;
 		cc:*) echo gcc ;;
+		curl:*) echo curl ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -84,6 +89,7 @@ setup: missing, or too old: $*
        node: Node.js $min_node or newer, with npm
        postgres: the server programs of PostgreSQL $min_postgres or newer
        cc: a C compiler
+       curl: the program, for the tests of the guides
 END
 [ -z "$install" ] || echo "Run:   sudo $install $(packages "${install%% *}" "$@")" | sed 's/sudo brew/brew/' >&2
 exit 1

@@ -42,35 +42,45 @@ func blocks(t *testing.T, file string) (all []block) {
 	return all
 }
 
-// The guide's commands and its YAML work as they are printed, one after the other.
-func TestDocs_TenantsGuide(t *testing.T) {
+// The commands and the YAML of the documents work as they are printed, one after the
+// other. Blocks of another language than sh and yaml are not for a shell.
+func TestDocs(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
-	api, err := s.Launch("serve")
-	require.NoError(t, err)
-	t.Cleanup(api.Stop)
+	for file, commands := range map[string]int{"README.md": 2, "docs/guides/tenants.md": 9, "docs/guides/sending.md": 5} {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			s, err := newStack(t.TempDir())
+			require.NoError(t, err)
+			t.Cleanup(s.Stop)
+			api, err := s.Launch("serve")
+			require.NoError(t, err)
+			t.Cleanup(api.Stop)
+			require.Equal(t, commands, s.follow(t, file), "blocks of commands")
+		})
+	}
+}
 
+// follow does what a document says, in a folder as it is after ./task dev.
+func (s *stack) follow(t *testing.T, file string) (commands int) {
+	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, ".mailtura"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, ".mailtura", "dev.env"), []byte("MAILTURA_URL='"+s.URL+"'\nMAILTURA_OPERATOR_KEY='"+s.Key+"'\n"), 0o600))
+	env := "MAILTURA_URL='" + s.URL + "'\nMAILTURA_OPERATOR_KEY='" + s.Key + "'\nINBOX_URL='" + s.Inbox.URL() + "'\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".mailtura", "dev.env"), []byte(env), 0o600))
 	environment := append(s.Environment(), "PATH="+filepath.Dir(testkit.MailturaBinary())+":"+os.Getenv("PATH"))
-	shells := 0
-	for _, b := range blocks(t, "../../docs/guides/tenants.md") {
+	for _, b := range blocks(t, filepath.Join("..", "..", file)) {
 		switch b.language {
 		case "yaml":
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "mailtura.yaml"), []byte(b.text), 0o600))
 		case "sh":
-			shells++
+			commands++
 			// curl fails on an HTTP error, as a person would notice it
 			script := "set -e\n" + strings.ReplaceAll(b.text, "curl ", "curl --fail-with-body -sS ")
-			cmd := exec.Command("sh", "-c", script) //nolint:gosec,noctx // the guide under test
+			cmd := exec.Command("sh", "-c", script) //nolint:gosec,noctx // the document under test
 			cmd.Dir, cmd.Env = dir, environment
 			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "docs/guides/tenants.md:%d\n%s\n%s", b.line, b.text, out)
-			t.Logf("%d: %s", b.line, out)
+			require.NoError(t, err, "%s:%d\n%s\n%s", file, b.line, b.text, out)
 		}
 	}
-	require.GreaterOrEqual(t, shells, 9)
+	return commands
 }
