@@ -34,6 +34,8 @@ const docsStart = `Scalar.createApiReference("#app", {
   url: "/openapi.json",
   withDefaultFonts: false,
   hideClientButton: true,
+  showDeveloperTools: "never",
+  authentication: { preferredSecurityScheme: "key" },
   telemetry: false,
   agent: { disabled: true },
   mcp: { disabled: true },
