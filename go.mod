@@ -2,6 +2,12 @@ module github.com/mailtura/mailtura
 
 go 1.26.8
 
+// npm brings Go sources of its own
+ignore (
+	./clients/typescript/node_modules
+	./web/node_modules
+)
+
 require (
 	github.com/alecthomas/kong v1.17.0 // indirect
 	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect

@@ -51,8 +51,8 @@ func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter
 		})
 	}
 	raw, err := compose.Compose(m)
-	if err != nil {
-		return message{}, fmt.Errorf("compose email: %w", err)
+	if err != nil { // by what the message has, such as a template that renders to nothing
+		return message{}, fault.Wrap(err, fault.Invalid, "not_composable", "The message could not be composed.")
 	}
 	return message{bytes: raw, utf8: needsUTF8(m)}, nil
 }
@@ -68,7 +68,7 @@ func render(ctx context.Context, engine *template.Engine, l *store.Letter) (temp
 			source.Subject, key = l.Subject, ""
 		}
 	case l.Content.Variables == nil:
-		return withText(template.Rendered{Subject: source.Subject, HTML: source.HTML, Text: source.Text})
+		return withText(template.Rendered(source))
 	}
 	rendered, err := engine.Render(ctx, key, source, l.Content.Variables)
 	if err != nil {

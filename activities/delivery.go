@@ -219,8 +219,7 @@ func heartbeat(ctx context.Context) (stop func()) {
 // activityError gives an error the type under which Temporal shows it: its code. What is
 // wrong with the request itself is not worth another try.
 func activityError(err error) error {
-	switch fault.KindOf(err) {
-	case fault.Invalid, fault.NotFound:
+	if kind := fault.KindOf(err); kind == fault.Invalid || kind == fault.NotFound {
 		return temporal.NewNonRetryableApplicationError("activity failed", fault.CodeOf(err), err)
 	}
 	return temporal.NewApplicationErrorWithOptions("activity failed", fault.CodeOf(err), temporal.ApplicationErrorOptions{Cause: err})

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/outcome"
 	"github.com/mailtura/mailtura/internal/smtpout"
@@ -134,12 +135,11 @@ func (r *delivery) attempt(ctx context.Context, messages *messages, recipient st
 	o := store.Outcome{RecipientID: recipient.RecipientID, Number: number}
 	msg, err := messages.get(ctx, recipient.EmailID)
 	if err != nil {
-		o.FinishedAt, o.Verdict, o.Phase = time.Now(), string(outcome.Failed), "compose"
-		o.Status, o.Reason, o.Reply = email.Failed, "compose", publicText(err)
 		span.SetStatus(codes.Error, "the message could not be composed")
-		return o
+		return r.notComposed(ctx, o, letter, err)
 	}
-	a := r.Transport.Send(ctx, smtpout.Envelope{From: letter.From.Addr, To: recipient.Address, UTF8: msg.utf8 || !ascii(recipient.Address)}, msg.bytes)
+	envelope := smtpout.Envelope{From: letter.From.Addr, To: recipient.Address, UTF8: msg.utf8 || !ascii(recipient.Address)}
+	a := r.Transport.Send(ctx, envelope, msg.bytes)
 	result := a.Result()
 	o.FinishedAt, o.Verdict, o.Phase, o.Reason = a.Started.Add(a.Duration), string(result.Verdict), string(a.Phase), string(result.Category)
 	o.Code, o.Enhanced, o.Reply, o.Peer, o.TLS = a.Reply.Code, a.Reply.Enhanced, replyText(a), a.Peer, a.TLS
@@ -148,6 +148,20 @@ func (r *delivery) attempt(ctx context.Context, messages *messages, recipient st
 	if a.Err != nil {
 		r.Log.WarnContext(ctx, "attempt had trouble", slog.String(telemetry.SMTPPhase, string(a.Phase)), slog.Any("error", a.Err))
 	}
+	return o
+}
+
+// notComposed ends an attempt whose message could not be made. What is wrong with the
+// message itself is final; trouble of ours is tried again like trouble of a mail server.
+func (r *delivery) notComposed(ctx context.Context, o store.Outcome, letter *store.Letter, err error) store.Outcome {
+	verdict, reason := outcome.Failed, "compose"
+	if kind := fault.KindOf(err); kind != fault.Invalid && kind != fault.TooLarge {
+		verdict, reason = outcome.Deferred, "internal"
+		r.Log.ErrorContext(ctx, "message could not be composed", slog.Any("error", err))
+	}
+	o.FinishedAt, o.Verdict, o.Phase = time.Now(), string(verdict), "compose"
+	o.Reason, o.Reply = reason, publicText(err)
+	o.Status, o.NextAttempt = r.next(verdict, o.Number, letter.CreatedAt, o.FinishedAt)
 	return o
 }
 
@@ -229,11 +243,11 @@ type message struct {
 
 func (m *messages) get(ctx context.Context, emailID uuid.UUID) (message, error) {
 	m.mu.Lock()
-	make, ok := m.ready[emailID]
+	compose, ok := m.ready[emailID]
 	if !ok {
-		make = sync.OnceValues(func() (message, error) { return m.compose(ctx, m.letters[emailID]) })
-		m.ready[emailID] = make
+		compose = sync.OnceValues(func() (message, error) { return m.compose(ctx, m.letters[emailID]) })
+		m.ready[emailID] = compose
 	}
 	m.mu.Unlock()
-	return make()
+	return compose()
 }

@@ -55,7 +55,8 @@ func (s *Server) registerAPIKeys() {
 func (s *Server) createAPIKey(ctx context.Context, in *struct {
 	TenantHeader
 	Body CreateAPIKey
-}) (*body[NewAPIKey], error) {
+},
+) (*body[NewAPIKey], error) {
 	key := apikey.New(apikey.Tenant)
 	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, in.Body.Name, key)
 	if err != nil {
@@ -67,7 +68,8 @@ func (s *Server) createAPIKey(ctx context.Context, in *struct {
 func (s *Server) listAPIKeys(ctx context.Context, in *struct {
 	TenantHeader
 	Page
-}) (*body[list[APIKey]], error) {
+},
+) (*body[list[APIKey]], error) {
 	items, next, err := s.Store.ListTenantKeys(ctx, caller(ctx).ID, in.After, in.Limit)
 	if err != nil {
 		return nil, err
@@ -78,7 +80,8 @@ func (s *Server) listAPIKeys(ctx context.Context, in *struct {
 func (s *Server) revokeAPIKey(ctx context.Context, in *struct {
 	TenantHeader
 	KeyPath
-}) (*struct{}, error) {
+},
+) (*struct{}, error) {
 	keyID, err := id.APIKey.Parse(in.ID)
 	if err != nil {
 		return nil, noSuch("key_not_found", "key")

@@ -114,7 +114,8 @@ func (c *compiler) recipients() {
 		c.wrong("body.to", "required", "an email needs at least one recipient")
 	}
 	if n := len(c.out.Recipients); n > maxRecipients {
-		c.wrong("body.to", "too_many_recipients", fmt.Sprintf("to, cc and bcc have %d recipients together; at most %d are allowed", n, maxRecipients))
+		c.wrong("body.to", "too_many_recipients",
+			fmt.Sprintf("to, cc and bcc have %d recipients together; at most %d are allowed", n, maxRecipients))
 	}
 }
 
@@ -181,7 +182,8 @@ func (c *compiler) attachments() {
 				a.ContentType = "application/octet-stream"
 			}
 		}
-		if _, _, err := mime.ParseMediaType(a.ContentType); err != nil || !strings.Contains(a.ContentType, "/") || strings.ContainsFunc(a.ContentType, isControl) {
+		_, _, err := mime.ParseMediaType(a.ContentType)
+		if err != nil || !strings.Contains(a.ContentType, "/") || strings.ContainsFunc(a.ContentType, isControl) {
 			c.wrong(at+".contentType", "invalid_content_type", "not a media type such as application/pdf")
 		}
 		if strings.ContainsFunc(a.ContentID, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`<>"()\`, r) }) {
@@ -275,10 +277,11 @@ func (s *Server) checkOwn(ctx context.Context, c *compiler, source template.Sour
 func (c *compiler) size() error {
 	m := compose.Message{Subject: c.in.Subject, HTML: c.in.HTML, Text: c.in.Text}
 	for _, a := range c.out.Content.Attachments {
-		m.Attachments = append(m.Attachments, compose.Attachment{Filename: a.Filename, ContentType: a.ContentType, Content: a.Content})
+		m.Attachments = append(m.Attachments, compose.Attachment{Filename: a.Filename, Content: a.Content})
 	}
 	if n := compose.EncodedSize(m); n > compose.MaxEncodedBytes {
-		return fault.New(fault.TooLarge, "message_too_large", "The message would have about %d bytes; at most %d are allowed.", n, compose.MaxEncodedBytes)
+		return fault.New(fault.TooLarge, "message_too_large",
+			"The message would have about %d bytes; at most %d are allowed.", n, compose.MaxEncodedBytes)
 	}
 	return nil
 }
@@ -288,9 +291,9 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // noNUL finds a text with a NUL in it, which no database and no mail server takes; the
 // arguments are pairs of a location and a text.
 func noNUL(pairs ...string) (fault.Field, bool) {
-	for i := 0; i < len(pairs); i += 2 {
-		if strings.ContainsRune(pairs[i+1], 0) {
-			return fault.Field{Location: pairs[i], Code: "invalid_character", Message: "has a NUL character"}, true
+	for pair := range slices.Chunk(pairs, 2) {
+		if strings.ContainsRune(pair[1], 0) {
+			return fault.Field{Location: pair[0], Code: "invalid_character", Message: "has a NUL character"}, true
 		}
 	}
 	return fault.Field{}, false

@@ -47,7 +47,8 @@ type EmailPath struct {
 func (s *Server) getEmail(ctx context.Context, in *struct {
 	TenantHeader
 	EmailPath
-}) (*body[Email], error) {
+},
+) (*body[Email], error) {
 	emailID, err := id.Email.Parse(in.ID)
 	if err != nil {
 		return nil, noSuch("email_not_found", "email")
@@ -65,7 +66,8 @@ func (s *Server) listEmails(ctx context.Context, in *struct {
 	Status    string `query:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown" doc:"Emails with a recipient of this status"`
 	Recipient string `query:"recipient" maxLength:"254" doc:"Emails to this address"`
 	Tag       string `query:"tag" maxLength:"64" doc:"Emails with this tag"`
-}) (*body[list[Email]], error) {
+},
+) (*body[list[Email]], error) {
 	filter := store.EmailFilter{Status: in.Status, Recipient: in.Recipient, Tag: in.Tag}
 	items, next, err := s.Store.ListEmails(ctx, caller(ctx).ID, filter, in.After, in.Limit)
 	if err != nil {

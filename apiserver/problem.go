@@ -148,7 +148,7 @@ func frameworkProblem(ctx context.Context, status int, message string, errs []er
 	}
 	p := newProblem(ctx, status, code, sentence(message))
 	for _, err := range errs {
-		if detailer, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // huma hands its own details over unwrapped
+		if detailer, ok := err.(huma.ErrorDetailer); ok {
 			d := detailer.ErrorDetail()
 			p.Errors = append(p.Errors, ProblemField{Location: d.Location, Message: d.Message, Code: fieldCode(status, d.Message)})
 		}

@@ -89,7 +89,8 @@ type acceptedOutput struct {
 func (s *Server) sendEmail(ctx context.Context, in *struct {
 	TenantHeader
 	Body SendEmail
-}) (*acceptedOutput, error) {
+},
+) (*acceptedOutput, error) {
 	e, err := s.compile(ctx, caller(ctx), &in.Body)
 	if err != nil {
 		return nil, err

@@ -95,8 +95,10 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 	op.Path = prefix + op.Path
 	op.Security = []map[string][]string{{"key": {}}}
 	op.Middlewares = huma.Middlewares{s.authenticate(access)}
-	op.Errors = append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
-		http.StatusInternalServerError, http.StatusServiceUnavailable}, op.Errors...)
+	op.Errors = append([]int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
+		http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}, op.Errors...)
 	if access == tenantAccess {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}

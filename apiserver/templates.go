@@ -73,10 +73,13 @@ var templateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 func (s *Server) createTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	Body CreateTemplate
-}) (*body[Template], error) {
+},
+) (*body[Template], error) {
 	if !templateName.MatchString(in.Body.Name) {
-		return nil, fault.InvalidFields(fault.Field{Location: "body.name", Code: "invalid_name",
-			Message: "a template name has 1 to 100 letters, digits, dots, underscores and hyphens, and starts with a letter or digit"})
+		return nil, fault.InvalidFields(fault.Field{
+			Location: "body.name", Code: "invalid_name",
+			Message: "a template name has 1 to 100 letters, digits, dots, underscores and hyphens, and starts with a letter or digit",
+		})
 	}
 	t, err := s.checkTemplate(ctx, in.Body.Name, in.Body.TemplateContent)
 	if err != nil {
@@ -93,7 +96,8 @@ func (s *Server) updateTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
 	Body TemplateContent
-}) (*body[Template], error) {
+},
+) (*body[Template], error) {
 	t, err := s.checkTemplate(ctx, in.Name, in.Body)
 	if err != nil {
 		return nil, err
@@ -133,7 +137,8 @@ func (s *Server) checkTemplate(ctx context.Context, name string, c TemplateConte
 func (s *Server) listTemplates(ctx context.Context, in *struct {
 	TenantHeader
 	Page
-}) (*body[list[Template]], error) {
+},
+) (*body[list[Template]], error) {
 	items, next, err := s.Store.ListTemplates(ctx, caller(ctx).ID, in.After, in.Limit)
 	if err != nil {
 		return nil, err
@@ -152,7 +157,8 @@ func (s *Server) listTemplates(ctx context.Context, in *struct {
 func (s *Server) getTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
-}) (*body[Template], error) {
+},
+) (*body[Template], error) {
 	t, err := s.Store.Template(ctx, caller(ctx).ID, in.Name)
 	if err != nil {
 		return nil, err
@@ -163,7 +169,8 @@ func (s *Server) getTemplate(ctx context.Context, in *struct {
 func (s *Server) deleteTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
-}) (*struct{}, error) {
+},
+) (*struct{}, error) {
 	return nil, s.Store.DeleteTemplate(ctx, caller(ctx).ID, in.Name)
 }
 

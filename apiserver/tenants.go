@@ -67,7 +67,8 @@ func (s *Server) registerTenants() {
 	register(s, operatorAccess, huma.Operation{
 		OperationID: "update-tenant", Method: http.MethodPatch, Path: "/tenants/{id}", Tags: tags,
 		Summary: "Change a tenant", Errors: []int{http.StatusNotFound, http.StatusConflict},
-		Description: "A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.",
+		Description: "A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. " +
+			"Limits take effect on running sends.",
 	}, s.updateTenant)
 	register(s, operatorAccess, huma.Operation{
 		OperationID: "delete-tenant", Method: http.MethodDelete, Path: "/tenants/{id}", Tags: tags, DefaultStatus: http.StatusAccepted,

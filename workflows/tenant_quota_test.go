@@ -1,7 +1,6 @@
 package workflows_test
 
 import (
-	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -160,7 +159,7 @@ func TestTenantQuota_ContinuesAsNew(t *testing.T) {
 	}, 500*time.Millisecond)
 	first.run(t, state())
 	var again *workflow.ContinueAsNewError
-	require.True(t, errors.As(first.env.GetWorkflowError(), &again))
+	require.ErrorAs(t, first.env.GetWorkflowError(), &again)
 	var carried flow.TenantQuotaInput
 	require.NoError(t, decode(again.Input, &carried))
 	require.Equal(t, 1, carried.Generation)

@@ -168,7 +168,7 @@ func (a *app) work(ctx context.Context) error {
 	}
 	defer relay.Close()
 	if err := temporalconn.WaitUntilUp(ctx, a.flow.Temporal(), a.log); err != nil {
-		return nil //nolint:nilerr // the process is told to stop before Temporal was up
+		return nil
 	}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{

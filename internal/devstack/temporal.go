@@ -100,7 +100,8 @@ func findTemporalite(binary string) (string, error) {
 	}
 	found, err := exec.LookPath("temporalite")
 	if err != nil {
-		return "", errors.New("temporalite is not beside mailtura and not on PATH: build it with ./task build:temporalite, or set TEMPORAL_ADDRESS to use another Temporal")
+		return "", errors.New("temporalite is not beside mailtura and not on PATH: " +
+			"build it with ./task build:temporalite, or set TEMPORAL_ADDRESS to use another Temporal")
 	}
 	return found, nil
 }

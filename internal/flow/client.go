@@ -34,7 +34,9 @@ func NewClient(c client.Client, inline bool) *Client {
 
 // StartSendEmails starts the workflow of a dispatch and gives its run id. Starting it
 // again changes nothing and gives the same run.
-func (c *Client) StartSendEmails(ctx context.Context, tenantID string, weight float32, dispatch uuid.UUID, emails int) (runID string, err error) {
+func (c *Client) StartSendEmails(
+	ctx context.Context, tenantID string, weight float32, dispatch uuid.UUID, emails int,
+) (runID string, err error) {
 	inline := c.inline && emails <= inlineLimit
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       SendEmailsID(tenantID, dispatch),

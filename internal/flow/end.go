@@ -12,10 +12,12 @@ import (
 // says how many. What has just been started may not be visible yet: call it until it finds
 // none. progress is told how many were ended so far.
 func (c *Client) EndTenantWorkflows(ctx context.Context, tenantID string, progress func(int)) (ended int, err error) {
-	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType != '%s'", TenantID.GetName(), tenantID, DeleteTenant)
+	query := fmt.Sprintf("%s = '%s' AND ExecutionStatus = 'Running' AND WorkflowType != '%s'",
+		TenantID.GetName(), tenantID, DeleteTenant)
 	var page []byte
 	for {
-		list, err := c.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 200, NextPageToken: page})
+		request := &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 200, NextPageToken: page}
+		list, err := c.temporal.ListWorkflow(ctx, request)
 		if err != nil {
 			return ended, unavailable("list workflows", err)
 		}

@@ -59,7 +59,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 	r.pool, err = puddle.NewPool(&puddle.Config[*conn]{
 		Constructor: r.dial,
 		Destructor:  func(c *conn) { _ = c.Close() },
-		MaxSize:     int32(min(cfg.MaxConns, 1000)), //nolint:gosec // bounded
+		MaxSize:     int32(min(cfg.MaxConns, 1000)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)

@@ -17,7 +17,9 @@ var TenantTables = []string{
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
 // deletion's record in the same transaction. It says how many rows it deleted; 0: none are left.
-func (s *Store) DeleteTenantRows(ctx context.Context, tenantID string, deletion uuid.UUID, table string, chunk int) (deleted int64, err error) {
+func (s *Store) DeleteTenantRows(
+	ctx context.Context, tenantID string, deletion uuid.UUID, table string, chunk int,
+) (deleted int64, err error) {
 	err = s.inSystem(ctx, "delete tenant rows", func(q *db.Queries) error {
 		if deleted, err = deleteChunk(ctx, q, tenantID, table, int32(chunk)); err != nil || deleted == 0 {
 			return err

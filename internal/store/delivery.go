@@ -25,7 +25,9 @@ type Due struct {
 
 // ListDue gives up to limit recipients of a dispatch whose turn it is.
 func (s *Store) ListDue(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time, limit int) ([]Due, error) {
-	rows, err := s.q.ListDueRecipients(ctx, db.ListDueRecipientsParams{TenantID: tenantID, DispatchID: dispatch, Now: &now, Count: int32(limit)})
+	rows, err := s.q.ListDueRecipients(ctx, db.ListDueRecipientsParams{
+		TenantID: tenantID, DispatchID: dispatch, Now: &now, Count: int32(limit),
+	})
 	if err != nil {
 		return nil, translate("list due recipients", err)
 	}

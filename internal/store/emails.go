@@ -74,7 +74,9 @@ func (s *Store) Email(ctx context.Context, tenantID string, emailID uuid.UUID) (
 }
 
 // ListEmails lists a tenant's emails, newest first.
-func (s *Store) ListEmails(ctx context.Context, tenantID string, f EmailFilter, after string, limit int) (items []EmailRecord, next string, err error) {
+func (s *Store) ListEmails(
+	ctx context.Context, tenantID string, f EmailFilter, after string, limit int,
+) (items []EmailRecord, next string, err error) {
 	cursor, err := idCursor(after)
 	if err != nil {
 		return nil, "", err

@@ -60,7 +60,7 @@ func open(ctx context.Context, cfg Config, afterConnect func(context.Context, *p
 	}
 	pc.AfterConnect = afterConnect
 	if cfg.Traced {
-		pc.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())
+		pc.ConnConfig.Tracer = otelpgx.NewTracer()
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -174,7 +175,7 @@ func TestRender_ManyKeys(t *testing.T) {
 	for round := range 2 {
 		for i := range 100 {
 			src := template.Source{Text: fmt.Sprintf("%d {{x}} %s", i, strings.Repeat("text ", 2000))}
-			out, err := engine.Render(t.Context(), fmt.Sprint(i), src, json.RawMessage(`{"x": "y"}`))
+			out, err := engine.Render(t.Context(), strconv.Itoa(i), src, json.RawMessage(`{"x": "y"}`))
 			require.NoError(t, err)
 			require.True(t, strings.HasPrefix(out.Text, fmt.Sprintf("%d y", i)), "round %d", round)
 		}

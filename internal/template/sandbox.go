@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"modernc.org/quickjs"
@@ -67,7 +68,7 @@ func (s *sandbox) load(bytecode []byte) error {
 		}
 	}
 	for i := range s.index {
-		if s.index[i], err = s.vm.NewAtom(fmt.Sprint(i)); err != nil {
+		if s.index[i], err = s.vm.NewAtom(strconv.Itoa(i)); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ type refuseLoading struct{}
 
 var errRemote = errors.New("other documents can not be referred to")
 
-func (refuseLoading) Load(url string) (any, error) { return nil, errRemote }
+func (refuseLoading) Load(string) (any, error) { return nil, errRemote }
 
 func schemaFault(err error) *fault.Error {
 	f := fault.Wrap(err, fault.Invalid, "invalid_variables_schema", "The schema of the variables is not a usable JSON Schema 2020-12.")

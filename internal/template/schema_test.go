@@ -45,16 +45,22 @@ func TestSchema_Validate(t *testing.T) {
 		{``, "missing_variable items, missing_variable user"},
 		{`null`, "missing_variable items, missing_variable user"},
 		{`{"user": {}, "items": [{"sku": "a1"}]}`, "missing_variable user.name"},
-		{`{"user": {"name": ""}, "items": [{"sku": "a1"}, {}, {"sku": 7}, {"sku": "A"}]}`,
+		{
+			`{"user": {"name": ""}, "items": [{"sku": "a1"}, {}, {"sku": 7}, {"sku": "A"}]}`,
 			"missing_variable items[1].sku, invalid_variable items[2].sku: must be a string, is a number, " +
 				"invalid_variable items[3].sku: must match the pattern ^[a-z][0-9]+$, " +
-				"invalid_variable user.name: must have at least 1 character(s), has 0"},
-		{`{"user": {"name": "Ann"}, "items": [], "currency": "XXX", "extra": 1}`,
+				"invalid_variable user.name: must have at least 1 character(s), has 0",
+		},
+		{
+			`{"user": {"name": "Ann"}, "items": [], "currency": "XXX", "extra": 1}`,
 			"invalid_variable currency: must be one of \"EUR\", \"USD\", invalid_variable extra: the schema does not know this variable, " +
-				"invalid_variable items: must have at least 1 item(s), has 0"},
-		{`{"user": {"name": "Ann", "mail": "nobody"}, "items": [{"sku": "a1", "count": 0}], "note": 5}`,
+				"invalid_variable items: must have at least 1 item(s), has 0",
+		},
+		{
+			`{"user": {"name": "Ann", "mail": "nobody"}, "items": [{"sku": "a1", "count": 0}], "note": 5}`,
 			"invalid_variable items[0].count: must be at least 1, invalid_variable note: must be null or a string, is a number, " +
-				"invalid_variable user.mail: must be a valid email"},
+				"invalid_variable user.mail: must be a valid email",
+		},
 	} {
 		require.Equal(t, test.want, fieldsText(schema.Validate(json.RawMessage(test.vars))), test.vars)
 	}

@@ -154,15 +154,18 @@ func query(b *testing.B, stack *testkit.Stack, database, sql string) (n int) {
 }
 
 func dispatches(b *testing.B, stack *testkit.Stack) int {
+	b.Helper()
 	return query(b, stack, "mailtura", "SELECT count(*) FROM dispatches")
 }
 
 // transactions counts the commits of all databases of the server.
 func transactions(b *testing.B, stack *testkit.Stack) int {
+	b.Helper()
 	return query(b, stack, "postgres", "SELECT sum(xact_commit)::bigint FROM pg_stat_database")
 }
 
 func (m measurement) report(b *testing.B) {
+	b.Helper()
 	delivered := emails / m.allIn.Seconds()
 	b.ReportMetric(emails/m.acceptedIn.Seconds(), "accepted/s")
 	b.ReportMetric(delivered, "delivered/s")

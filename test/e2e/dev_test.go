@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,11 +31,11 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 	t.Helper()
 	envFile := filepath.Join(dir, "dev.env")
 	require.NoError(t, os.RemoveAll(envFile))
-	cmd := exec.Command(testkit.MailturaBinary(), append([]string{ //nolint:gosec,noctx // the program under test
+	cmd := exec.Command(testkit.MailturaBinary(), append([]string{
 		"dev", "--data", dir, "--port", "0", "--temporal-port", "0", "--temporal-ui-port", "0", "--inbox-smtp-port", "0", "--inbox-port", "0",
 		"--temporalite", testkit.TemporaliteBinary(),
 	}, args...)...)
-	log, err := os.Create(filepath.Join(t.TempDir(), "dev.log")) //nolint:gosec // a test's file
+	log, err := os.Create(filepath.Join(t.TempDir(), "dev.log"))
 	require.NoError(t, err)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
@@ -49,7 +50,7 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 		_, err := os.Stat(envFile)
 		return err == nil
 	}, 60*time.Second, 50*time.Millisecond, "dev.env is written")
-	file, err := os.Open(envFile) //nolint:gosec // a test's file
+	file, err := os.Open(envFile)
 	require.NoError(t, err)
 	defer file.Close() //nolint:errcheck // read only
 	for scanner := bufio.NewScanner(file); scanner.Scan(); {
@@ -63,14 +64,11 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 func children(t *testing.T, pid int) []int {
 	t.Helper()
 	var all []int
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil
-	}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	require.NoError(t, err)
 	for _, task := range tasks {
-		if raw, err = os.ReadFile(task); err != nil { //nolint:gosec // of the kernel
+		raw, err := os.ReadFile(task)
+		if err != nil { // a thread that has just ended
 			continue
 		}
 		for field := range strings.FieldsSeq(string(raw)) {
@@ -119,7 +117,7 @@ func TestDev_KeepsDataAndLeavesNothing(t *testing.T) {
 	got, err := s.client(t, s.Key, tenant).GetEmailWithResponse(t.Context(), accepted.Id, nil)
 	require.NoError(t, err)
 	require.Equal(t, mailtura.EmailStatus("sent"), got.JSON200.Status)
-	response, err := http.Get(second.env["INBOX_URL"] + "/api/v1/messages") //nolint:noctx // a test's request
+	response, err := http.Get(second.env["INBOX_URL"] + "/api/v1/messages")
 	require.NoError(t, err)
 	defer response.Body.Close() //nolint:errcheck // not read
 	require.Equal(t, http.StatusOK, response.StatusCode)
@@ -135,8 +133,8 @@ func TestDev_PortTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close() //nolint:errcheck // a test's listener
-	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", t.TempDir(), "--port", port, "--temporal-port", "0", //nolint:gosec,noctx // the program under test
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", t.TempDir(), "--port", port, "--temporal-port", "0",
 		"--temporal-ui-port", "0", "--inbox-smtp-port", port, "--inbox-port", "0").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "port "+port+" is in use by another program; choose another with --port")
@@ -147,7 +145,7 @@ func TestDev_OneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	startDev(t, dir, "--ephemeral=false")
-	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", dir, "--port", "0").CombinedOutput() //nolint:gosec,noctx // the program under test
+	out, err := exec.Command(testkit.MailturaBinary(), "dev", "--data", dir, "--port", "0").CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "another mailtura dev runs on "+dir)
 }

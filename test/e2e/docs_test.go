@@ -23,7 +23,7 @@ var fence = regexp.MustCompile("^```(\\w*)$")
 
 func blocks(t *testing.T, file string) (all []block) {
 	t.Helper()
-	raw, err := os.ReadFile(file) //nolint:gosec // of the project
+	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var current *block
 	for n, line := range strings.Split(string(raw), "\n") {
@@ -76,7 +76,7 @@ func (s *stack) follow(t *testing.T, file string) (commands int) {
 			commands++
 			// curl fails on an HTTP error, as a person would notice it
 			script := "set -e\n" + strings.ReplaceAll(b.text, "curl ", "curl --fail-with-body -sS ")
-			cmd := exec.Command("sh", "-c", script) //nolint:gosec,noctx // the document under test
+			cmd := exec.Command("sh", "-c", script)
 			cmd.Dir, cmd.Env = dir, environment
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s:%d\n%s\n%s", file, b.line, b.text, out)

@@ -56,7 +56,7 @@ func (s *stack) open(t testing.TB, id string) mail {
 
 func (s *stack) inboxGet(t testing.TB, path string, into any) {
 	t.Helper()
-	response, err := http.Get(s.Inbox.URL() + path) //nolint:noctx // a test's request
+	response, err := http.Get(s.Inbox.URL() + path)
 	require.NoError(t, err)
 	defer response.Body.Close() //nolint:errcheck // read to its end
 	require.Equal(t, http.StatusOK, response.StatusCode)
@@ -115,5 +115,6 @@ func awaitStatus(t testing.TB, c *mailtura.ClientWithResponses, id, status strin
 
 // address is a recipient that no other test has.
 func address(t testing.TB, local string) string {
+	t.Helper()
 	return fmt.Sprintf("%s@%x.example.com", local, len(t.Name())*7919+int(time.Now().UnixNano()%1e9))
 }

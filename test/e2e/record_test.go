@@ -71,7 +71,7 @@ func record(t *testing.T, name, workflowID string) {
 	text, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(&h)
 	require.NoError(t, err)
 	if dir := os.Getenv("MAILTURA_RECORD"); dir != "" {
-		require.NoError(t, os.MkdirAll(dir, 0o755))                                                   //nolint:gosec // part of the sources
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644)) //nolint:gosec // likewise
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644))
 	}
 }

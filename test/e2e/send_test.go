@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -165,5 +164,5 @@ func TestSend_ListAndFilter(t *testing.T) {
 	require.Equal(t, []string{ids[1]}, tagged)
 	none, _ := list(mailtura.ListEmailsParams{Recipient: ptr("nobody@example.com")})
 	require.Empty(t, none)
-	require.Regexp(t, regexp.MustCompile(`^msg_[0-9a-z]{26}$`), ids[0])
+	require.Regexp(t, `^msg_[0-9a-z]{26}$`, ids[0])
 }

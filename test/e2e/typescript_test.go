@@ -10,7 +10,7 @@ import (
 // The TypeScript client's own tests, against the installation. ./task builds the client.
 func TestTypeScriptClient(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("npm", "test", "--silent") //nolint:noctx // it ends by itself
+	cmd := exec.Command("npm", "test", "--silent")
 	cmd.Dir = "../../clients/typescript"
 	cmd.Env = shared.Environment()
 	out, err := cmd.CombinedOutput()

@@ -18,10 +18,12 @@ var page embed.FS
 
 const (
 	// pagePolicy lets the page load from here only.
-	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+		"frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	// mailPolicy is for the HTML of a mail, which is anybody's: nothing runs, nothing is
 	// loaded from elsewhere unless images are asked for, and it is of no origin.
-	mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src 'self' data:%s; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+	mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; " +
+		"font-src data:; img-src 'self' data:%s; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 type handler struct {
@@ -97,22 +99,22 @@ func (h *handler) clear(w http.ResponseWriter, _ *http.Request) {
 }
 
 // message finds and reads the message of a request, or answers that there is none.
-func (h *handler) message(w http.ResponseWriter, r *http.Request) (message, []byte, bool) {
+func (h *handler) message(w http.ResponseWriter, r *http.Request) (message, bool) {
 	s, raw, err := h.box.get(r.PathValue("id"))
 	if err != nil {
 		problem(w, http.StatusNotFound, err.Error())
-		return message{}, nil, false
+		return message{}, false
 	}
 	m, err := parse(s, raw)
 	if err != nil {
 		problem(w, http.StatusUnprocessableEntity, "the message can not be read; look at its source")
-		return message{}, nil, false
+		return message{}, false
 	}
-	return m, raw, true
+	return m, true
 }
 
 func (h *handler) get(w http.ResponseWriter, r *http.Request) {
-	if m, _, ok := h.message(w, r); ok {
+	if m, ok := h.message(w, r); ok {
 		write(w, m)
 	}
 }
@@ -132,7 +134,7 @@ var contentID = regexp.MustCompile(`(?i)cid:([^"'\s)>]+)`)
 
 // html is the mail's HTML with its inline images.
 func (h *handler) html(w http.ResponseWriter, r *http.Request) {
-	m, _, ok := h.message(w, r)
+	m, ok := h.message(w, r)
 	if !ok {
 		return
 	}
@@ -156,7 +158,7 @@ func (h *handler) html(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) attachment(w http.ResponseWriter, r *http.Request) {
-	m, _, ok := h.message(w, r)
+	m, ok := h.message(w, r)
 	if !ok {
 		return
 	}

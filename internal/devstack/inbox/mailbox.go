@@ -69,7 +69,8 @@ func openMailbox(dir string, limit int) (*mailbox, error) {
 // is none.
 func (b *mailbox) add(from string, to []string, raw []byte) error {
 	s := summarize(raw)
-	s.ID, s.From, s.To, s.ReceivedAt, s.Size = uuid.Must(uuid.NewV7()).String(), from, slices.Clone(to), time.Now().UTC().Truncate(time.Millisecond), len(raw)
+	s.ID, s.From, s.To, s.Size = uuid.Must(uuid.NewV7()).String(), from, slices.Clone(to), len(raw)
+	s.ReceivedAt = time.Now().UTC().Truncate(time.Millisecond)
 	if b.dir != "" {
 		if err := b.write(s, raw); err != nil {
 			return err

@@ -42,7 +42,7 @@ func chooseOwner() (*owner, error) {
 // to get to the folder by its path, as it can not below the home of root: the folder is
 // opened here and handed over, and the program knows it by its descriptor.
 func (o *owner) command(name, dataDir string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.Command(name) //nolint:gosec,noctx // an installed program; it is stopped by a signal, in order
+	cmd := exec.Command(name) //nolint:noctx // an installed program; it is stopped by a signal, in order
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C in the terminal is for our process
 	if o.root {

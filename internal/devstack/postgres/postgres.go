@@ -87,7 +87,7 @@ func choosePort(port int) (int, error) {
 
 // settings suit one machine that does other things as well.
 func settings(fast bool) map[string]string {
-	s := map[string]string{
+	s := map[string]string{ //nolint:gosec // "password_encryption" names a method
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "300",
 		"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min", "wal_compression": "on",
 		"random_page_cost": "1.1", "jit": "off", "log_min_messages": "warning", "log_statement": "none",

@@ -99,7 +99,7 @@ func TestStart_AfterAKillOfTheServer(t *testing.T) {
 func TestStart_AfterAKillOfItsParent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	parent := exec.Command(os.Args[0]) //nolint:gosec,noctx // this program
+	parent := exec.Command(os.Args[0])
 	parent.Env = append(os.Environ(), childDir+"="+dir)
 	stdin, err := parent.StdinPipe()
 	require.NoError(t, err)

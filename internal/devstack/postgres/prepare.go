@@ -20,7 +20,7 @@ func (s *Server) prepare(ctx context.Context, bin string, owner *owner, fast boo
 		return fmt.Errorf("make folder of PostgreSQL: %w", err)
 	}
 	passwordFile := filepath.Join(s.dir, "password")
-	if raw, err := os.ReadFile(passwordFile); err == nil {
+	if raw, err := os.ReadFile(passwordFile); err == nil { //nolint:gosec // our own folder
 		s.password = strings.TrimSpace(string(raw))
 	}
 	if _, err := os.Stat(filepath.Join(s.data(), "PG_VERSION")); err == nil && s.password != "" {
@@ -88,8 +88,8 @@ func checkVersion(ctx context.Context, bin, data string) error {
 		return err
 	}
 	if have := strings.TrimSpace(string(raw)); have != strconv.Itoa(major) {
-		return fmt.Errorf("the data in %s is of PostgreSQL %s, and the programs in %s are version %d: install version %s, or choose another data folder",
-			data, have, bin, major, have)
+		return fmt.Errorf("the data in %s is of PostgreSQL %s, and the programs in %s are version %d: "+
+			"install version %s, or choose another data folder", data, have, bin, major, have)
 	}
 	return nil
 }
@@ -105,9 +105,9 @@ func stopLeftover(ctx context.Context, data string) error {
 		return fmt.Errorf("look for a running server: %w", err)
 	}
 	lines := strings.SplitN(string(raw), "\n", 3)
-	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
-	if err != nil || len(lines) < 2 || (lines[1] != data && lines[1] != handedOver) || !isPostgres(pid) {
-		return nil //nolint:nilerr // not a server of ours: PostgreSQL judges the file itself
+	pid, _ := strconv.Atoi(strings.TrimSpace(lines[0])) // 0 is no process of ours either
+	if len(lines) < 2 || (lines[1] != data && lines[1] != handedOver) || pid <= 0 || !isPostgres(pid) {
+		return nil // PostgreSQL judges the file itself
 	}
 	_ = syscall.Kill(pid, syscall.SIGINT)
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
@@ -129,6 +129,6 @@ func isPostgres(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) //nolint:gosec // a number
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	return err != nil || strings.HasPrefix(string(raw), "postgres")
 }
