@@ -178,6 +178,16 @@ func (b *bundle) attempts(recipient uuid.UUID) []attempt {
 	return all
 }
 
+// exec changes the database behind the store's back.
+func (b *bundle) exec(sql string, args ...any) {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), b.url)
+	require.NoError(b.t, err)
+	defer conn.Close(b.t.Context()) //nolint:errcheck // a test's connection
+	_, err = conn.Exec(b.t.Context(), sql, args...)
+	require.NoError(b.t, err)
+}
+
 // mail is a message in the inbox.
 type mail struct {
 	ID      string   `json:"id"`

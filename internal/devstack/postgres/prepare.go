@@ -111,7 +111,7 @@ func stopLeftover(ctx context.Context, data string) error {
 	}
 	_ = syscall.Kill(pid, syscall.SIGINT)
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		if syscall.Kill(pid, 0) != nil {
+		if !alive(pid) {
 			return nil
 		}
 		select {
@@ -123,10 +123,12 @@ func stopLeftover(ctx context.Context, data string) error {
 	return fmt.Errorf("a PostgreSQL of an earlier run (process %d) does not stop", pid)
 }
 
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
 // isPostgres reports whether a process is a PostgreSQL, as far as the system tells: a
 // process id can have been given to another program meanwhile.
 func isPostgres(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	if !alive(pid) {
 		return false
 	}
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))

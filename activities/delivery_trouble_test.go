@@ -1,0 +1,206 @@
+package activities_test
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/mailtura/mailtura/activities"
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/smtpout"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/template"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// recordingTransport remembers where the bytes of each message are.
+type recordingTransport struct {
+	activities.Transport
+
+	mu       sync.Mutex
+	messages map[*byte]int
+}
+
+func (r *recordingTransport) Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt {
+	r.mu.Lock()
+	r.messages[&msg[0]]++
+	r.mu.Unlock()
+	return r.Transport.Send(ctx, env, msg)
+}
+
+func TestDeliver_ComposesAnEmailOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	transport := &recordingTransport{Transport: b.Transport, messages: map[*byte]int{}}
+	b.Transport = transport
+	e := newEmail("a@example.com", "b@example.com", "c@example.com", "d@example.com")
+	require.Equal(t, 4, b.deliver(b.dispatch(e)).Sent)
+	require.Len(t, transport.messages, 1)
+}
+
+func TestDeliver_MessageThatCanNotBeMade(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	broken := newEmail("broken@example.com")
+	broken.Content = email.Content{Text: "{{#if x}}", Variables: json.RawMessage(`{}`)}
+	nothing := newEmail("nothing@example.com")
+	nothing.Content = email.Content{Text: "{{#if x}}more{{/if}}", Variables: json.RawMessage(`{}`)}
+	good := newEmail("good@example.com")
+
+	result := b.deliver(b.dispatch(broken, nothing, good))
+
+	require.Equal(t, [3]int{1, 2, 0}, [3]int{result.Sent, result.Failed, result.Open()})
+	for _, e := range []email.Email{broken, nothing} {
+		for _, r := range b.recipients(e) {
+			require.Equal(t, email.Failed, r.Status)
+			require.Equal(t, "compose", r.Reason)
+			attempt := b.attempts(r.ID)[0]
+			require.Equal(t, [2]string{"failed", "compose"}, [2]string{attempt.Verdict, attempt.Phase})
+		}
+	}
+	require.Contains(t, b.recipients(broken)["broken@example.com"].Detail, "body.text: ")
+	require.Equal(t, "The message could not be composed.", b.recipients(nothing)["nothing@example.com"].Detail)
+}
+
+func TestDeliver_OurTroubleWithAMessageIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	closed, err := template.NewEngine(template.Config{VMs: 1})
+	require.NoError(t, err)
+	closed.Close()
+	whole := b.Templates
+	b.Templates = closed
+	e := newEmail("ada@example.com")
+	e.Content = email.Content{Text: "Hi {{name}}", Variables: json.RawMessage(`{"name":"Ada"}`)}
+	in := b.dispatch(e)
+	before := time.Now()
+
+	require.Equal(t, 1, b.deliver(in).Deferred)
+	r := b.recipients(e)["ada@example.com"]
+	require.Equal(t, email.Deferred, r.Status)
+	require.Equal(t, "internal", r.Reason)
+	require.Equal(t, "Rendering was interrupted; try again.", r.Detail)
+	require.True(t, r.NextAttemptAt.After(before.Add(50*time.Second)))
+
+	b.Templates = whole
+	b.makeDue(e)
+	require.Equal(t, 1, b.deliver(in).Sent)
+}
+
+func TestDeliver_RelayAway(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	b.Transport = newRelay(t, "smtp://"+listener.Addr().String())
+	e := newEmail("ada@example.com")
+
+	result := b.deliver(b.dispatch(e))
+
+	require.Equal(t, 1, result.Deferred)
+	require.False(t, result.NextAt.IsZero())
+	r := b.recipients(e)["ada@example.com"]
+	require.Equal(t, "network", r.Reason)
+	require.Equal(t, "no answer from the mail server in phase connect", r.Detail)
+	require.Zero(t, b.attempts(r.ID)[0].Code)
+}
+
+// startAttempt leaves a recipient as a crash in the midst of an attempt does.
+func (b *bundle) startAttempt(in activities.DeliverInput) {
+	b.t.Helper()
+	due, err := b.Store.ListDue(b.t.Context(), acme, in.DispatchID, time.Now(), 100)
+	require.NoError(b.t, err)
+	numbers, err := b.Store.StartAttempts(b.t.Context(), acme, due, time.Now())
+	require.NoError(b.t, err)
+	require.Len(b.t, numbers, len(due))
+}
+
+// makeDue brings the next attempts of an email's recipients forward.
+func (b *bundle) makeDue(e email.Email) {
+	b.t.Helper()
+	for _, r := range b.recipients(e) {
+		b.exec(`UPDATE recipients SET next_attempt_at = now() WHERE id = $1 AND status = 'deferred'`, r.ID)
+	}
+}
+
+func TestDeliver_SettlesCutOffAttempts(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]struct {
+		status   email.Status
+		verdicts []string
+		mails    int
+	}{
+		tenant.Resend: {email.Sent, []string{"unknown", "accepted"}, 2},
+		tenant.Hold:   {email.Unknown, []string{"unknown"}, 0},
+	} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t, tenant.Settings{OnUnknownOutcome: policy})
+			e := newEmail("ada@example.com", "bob@example.com")
+			in := b.dispatch(e)
+			b.startAttempt(in)
+
+			result := b.deliver(in)
+
+			require.Zero(t, result.Open())
+			for _, r := range b.recipients(e) {
+				require.Equal(t, want.status, r.Status)
+				var verdicts []string
+				for _, a := range b.attempts(r.ID) {
+					require.NotNil(t, a.FinishedAt)
+					verdicts = append(verdicts, a.Verdict)
+				}
+				require.Equal(t, want.verdicts, verdicts)
+			}
+			require.Len(t, b.mails(), want.mails)
+			require.Equal(t, result, b.deliver(in), "once settled, always settled")
+		})
+	}
+}
+
+func TestDeliver_HoldsCutOffAndSendsTheRest(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{OnUnknownOutcome: tenant.Hold})
+	cut, rest := newEmail("cut@example.com"), newEmail("rest@example.com")
+	in := b.dispatch(cut, rest)
+	b.exec(`UPDATE recipients SET status = 'sending', attempts = 1 WHERE email_id = $1`, cut.ID)
+
+	result := b.deliver(in)
+
+	require.Equal(t, [2]int{1, 1}, [2]int{result.Sent, result.Unknown})
+	require.Equal(t, "cut_off", b.recipients(cut)["cut@example.com"].Reason)
+}
+
+func TestDeliver_TenantGone(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	in := b.dispatch(newEmail("ada@example.com"))
+	_, err := b.Store.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	require.Equal(t, activities.DeliverResult{TenantGone: true}, b.deliver(in), "deleting")
+	in.TenantID = "nobody"
+	require.Equal(t, activities.DeliverResult{TenantGone: true}, b.deliver(in), "not there")
+	require.Empty(t, b.mails())
+}
+
+func TestDeliver_DatabaseAwayIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	in := b.dispatch(newEmail("ada@example.com"))
+	var err error
+	b.Store, err = store.Open(t.Context(), store.Config{URL: "postgres://nobody@127.0.0.1:1/none?connect_timeout=1"})
+	require.NoError(t, err)
+	t.Cleanup(b.Store.Close)
+	_, err = b.try(t.Context(), in)
+	var failure *temporal.ApplicationError
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, "database_unavailable", failure.Type())
+	require.False(t, failure.NonRetryable())
+}
