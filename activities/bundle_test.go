@@ -88,6 +88,11 @@ func newActivityEnvironment(t *testing.T, a any) *testsuite.TestActivityEnvironm
 	return env
 }
 
+// setContext makes the activity end with ctx.
+func setContext(env *testsuite.TestActivityEnvironment, ctx context.Context) { //nolint:revive // it is what is set
+	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+}
+
 // dispatch accepts emails of the tenant as one dispatch.
 func (b *bundle) dispatch(emails ...email.Email) activities.DeliverInput {
 	b.t.Helper()
@@ -118,7 +123,7 @@ func (b *bundle) deliver(in activities.DeliverInput) activities.DeliverResult {
 func (b *bundle) try(ctx context.Context, in activities.DeliverInput) (result activities.DeliverResult, err error) {
 	b.t.Helper()
 	env := newActivityEnvironment(b.t, &b.Delivery)
-	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	setContext(env, ctx)
 	value, err := env.ExecuteActivity(b.Deliver, in)
 	if err == nil {
 		require.NoError(b.t, value.Get(&result))

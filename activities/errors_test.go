@@ -41,7 +41,7 @@ func TestPublicText(t *testing.T) {
 	t.Parallel()
 	of := fault.InvalidFields(fault.Field{Location: "body.text", Message: "no such helper"})
 	for want, err := range map[string]error{
-		"The message could not be composed.":                          errors.New("driver: secret text"),
+		"The message could not be composed.":                            errors.New("driver: secret text"),
 		"The request has 1 invalid value(s). body.text: no such helper": fmt.Errorf("render: %w", of),
 	} {
 		require.Equal(t, want, publicText(err))
