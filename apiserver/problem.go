@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"net/http"
@@ -83,6 +84,9 @@ var statuses = map[fault.Kind]int{
 // problem turns any error into what the caller sees. What is not a public fault is logged
 // and shown as "internal" without a word of its text.
 func (s *Server) problem(ctx context.Context, err error) *Problem {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = fault.Wrap(err, fault.Unavailable, "request_cancelled", "The request was given up before it was answered.")
+	}
 	f, ok := fault.As(err)
 	status, public := statuses[fault.KindOf(err)]
 	if !ok || !public {
@@ -134,7 +138,6 @@ var frameworkCodes = map[int]string{
 	http.StatusBadRequest:            "malformed_request",
 	http.StatusNotFound:              "not_found",
 	http.StatusMethodNotAllowed:      "method_not_allowed",
-	http.StatusNotAcceptable:         "not_acceptable",
 	http.StatusRequestTimeout:        "body_timeout",
 	http.StatusRequestEntityTooLarge: "body_too_large",
 	http.StatusUnsupportedMediaType:  "unsupported_media_type",

@@ -140,6 +140,7 @@ func (d *Dispatcher) take() (tenantQueue, bool) {
 	} else {
 		q.traceParent = ""
 		d.order = append(d.order, q)
+		d.changed.Signal() // another slot may be idle
 	}
 	return taken, true
 }

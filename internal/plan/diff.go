@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -88,12 +89,12 @@ func differences(have, want tenant.Tenant) ([]Difference, error) {
 
 // values are a tenant's name, domain and settings as JSON by name.
 func values(t tenant.Tenant) (map[string]string, error) {
-	raw, err := json.Marshal(t.Settings.WithDefaults())
+	raw, err := encode(t.Settings.WithDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("compare tenant %s: %w", t.ID, err)
 	}
 	var settings map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &settings); err != nil {
+	if err := json.Unmarshal([]byte(raw), &settings); err != nil {
 		return nil, fmt.Errorf("compare tenant %s: %w", t.ID, err)
 	}
 	out := map[string]string{"name": quote(t.Name), "domain": quote(t.Domain)}
@@ -105,9 +106,18 @@ func values(t tenant.Tenant) (map[string]string, error) {
 	return out, nil
 }
 
+// encode is v in JSON for people: "<" is no "\u003c".
+func encode(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
 func quote(s string) string {
-	raw, _ := json.Marshal(s) // a string can always be encoded
-	return string(raw)
+	raw, _ := encode(s) // a string can always be encoded
+	return raw
 }
 
 func orNull(s string) string {

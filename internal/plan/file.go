@@ -40,9 +40,9 @@ type quotas struct {
 // Parse reads a file. Its errors name the line and column; what is not understood is an
 // error, since a setting that is misspelt would be one that is not there.
 func Parse(text []byte) ([]tenant.Tenant, error) {
-	var f file
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, true))
+	f, err := decode(text)
+	if err != nil {
+		return nil, err
 	}
 	seen := map[string]bool{}
 	tenants := make([]tenant.Tenant, len(f.Tenants))
@@ -54,6 +54,18 @@ func Parse(text []byte) ([]tenant.Tenant, error) {
 		tenants[i] = t
 	}
 	return tenants, nil
+}
+
+func decode(text []byte) (f file, err error) {
+	defer func() { // go-yaml panics on some tags that do not fit their values, such as "tenants: !!binary x"
+		if r := recover(); r != nil {
+			err = fmt.Errorf("[1:1] not readable as YAML: %v", r)
+		}
+	}()
+	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+		return f, errors.New(yaml.FormatError(err, false, true))
+	}
+	return f, nil
 }
 
 func (e entry) tenant() tenant.Tenant {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -45,7 +46,7 @@ func parseTimeCursor(after string) (timeCursor, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(after)
 	at, id, ok := strings.Cut(string(raw), " ")
-	if err != nil || !ok || strings.ContainsRune(id, 0) {
+	if err != nil || !ok || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {
 		return timeCursor{}, fault.InvalidFields(errCursor)
 	}
 	t, err := time.Parse(time.RFC3339Nano, at)

@@ -46,6 +46,8 @@ func translateState(pg *pgconn.PgError, cause error) error {
 		if f, ok := taken[pg.ConstraintName]; ok {
 			return fault.Wrap(cause, f.Kind, f.Code, "%s", f.Detail)
 		}
+	case pg.Code == "22021", pg.Code == "22P05": // not UTF-8, or a NUL
+		return fault.Wrap(cause, fault.Invalid, "validation_failed", "A text has a character that can not be stored.")
 	case pg.Code[:2] == "08", pg.Code[:2] == "53", pg.Code[:2] == "57", // connection, resources, shutdown
 		pg.Code == "40001", pg.Code == "40P01": // serialization, deadlock
 		return fault.Wrap(cause, fault.Unavailable, "database_unavailable", "The database is not available.")

@@ -1,9 +1,12 @@
 package tenant
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // the same zones everywhere, also in an image without a zone database
+	"unicode/utf8"
 
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/mail/address"
@@ -84,7 +87,8 @@ func (s Settings) FairShare() float32 {
 // has one field per fault, each under the name it has in the API ("body.settings.fromEmail").
 func (t *Tenant) Validate() error {
 	var c checks
-	c.require("body.name", strings.TrimSpace(t.Name) != "" && len(t.Name) <= 200, "invalid_name", "a name has 1 to 200 characters")
+	c.require("body.name", strings.TrimSpace(t.Name) != "" && utf8.RuneCountInString(t.Name) <= 200,
+		"invalid_name", "a name has 1 to 200 characters")
 	c.require("body.name", !strings.ContainsAny(t.Name, "\r\n\x00"), "header_injection", "a name has no line breaks")
 	domain, err := address.ParseDomain(t.Domain)
 	c.add("body.domain", err)
@@ -133,7 +137,18 @@ func (c *checks) settings(domain string, s *Settings) {
 		_, err := time.LoadLocation(s.Timezone)
 		c.require("body.settings.timezone", err == nil && s.Timezone != "Local", "invalid_timezone", "not an IANA time zone name")
 	}
-	c.require("body.settings.dailyLimit", s.DailyLimit == nil || *s.DailyLimit >= 0, "out_of_range", "must be 0 or more")
-	c.require("body.settings.rateLimit", s.RateLimit == nil || *s.RateLimit > 0, "out_of_range", "must be 1 or more")
-	c.require("body.settings.burst", s.Burst == nil || *s.Burst > 0, "out_of_range", "must be 1 or more")
+	c.oneOf("body.settings.rateLimitPer", s.RateLimitPer, "second", "minute", "hour")
+	c.oneOf("body.settings.onUnknownOutcome", s.OnUnknownOutcome, Resend, Hold)
+	c.within("body.settings.dailyLimit", s.DailyLimit, 0, 1_000_000_000)
+	c.within("body.settings.rateLimit", s.RateLimit, 1, 1_000_000)
+	c.within("body.settings.burst", s.Burst, 1, 1_000_000)
+	c.within("body.settings.weight", s.Weight, 1, 1000)
+}
+
+func (c *checks) within(location string, n *int, least, most int) {
+	c.require(location, n == nil || *n >= least && *n <= most, "out_of_range", fmt.Sprintf("must be %d to %d", least, most))
+}
+
+func (c *checks) oneOf(location, value string, allowed ...string) {
+	c.require(location, value == "" || slices.Contains(allowed, value), "invalid_value", "must be one of "+strings.Join(allowed, ", "))
 }

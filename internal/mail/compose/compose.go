@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/textproto"
@@ -89,7 +88,7 @@ func (w *writer) headers(m Message) error {
 		}
 		w.text(h.Name, h.Value)
 	}
-	for _, line := range append([]string{m.MessageID, m.Subject, m.From.Name}, names(m)...) {
+	for _, line := range append([]string{m.MessageID, m.Subject}, names(m)...) {
 		if code, message := CheckLine(line); code != "" {
 			return fmt.Errorf("compose: %s", message)
 		}
@@ -100,13 +99,22 @@ func (w *writer) headers(m Message) error {
 
 func names(m Message) []string {
 	var all []string
-	for _, a := range append(append([]address.Address{}, m.To...), m.Cc...) {
+	for _, a := range mailboxes(m) {
 		all = append(all, a.Name, a.Addr)
 	}
 	for _, a := range m.Attachments {
 		all = append(all, a.Filename, a.ContentType, a.ContentID)
 	}
 	return all
+}
+
+// mailboxes are all the addresses that the header shows.
+func mailboxes(m Message) []address.Address {
+	all := []address.Address{m.From}
+	if m.ReplyTo != nil {
+		all = append(all, *m.ReplyTo)
+	}
+	return append(append(all, m.To...), m.Cc...)
 }
 
 // body nests what there is: mixed( related( alternative(text, html), inline… ), files… ).
@@ -203,10 +211,9 @@ func attachments(all []Attachment, disposition string) []part {
 
 func attachmentPart(a Attachment, disposition string) part {
 	header := []Header{
-		{"Content-Type", a.ContentType},
+		{"Content-Type", contentType(a.ContentType)},
 		{"Content-Transfer-Encoding", "base64"},
-		// RFC 2231, for a name that is not ASCII
-		{"Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": a.Filename})},
+		{"Content-Disposition", contentDisposition(disposition, a.Filename)},
 	}
 	if a.ContentID != "" {
 		header = append(header, Header{"Content-Id", "<" + a.ContentID + ">"})
@@ -228,27 +235,4 @@ func writeBase64(b *bytes.Buffer, content []byte) {
 		b.WriteString("\r\n")
 		content = content[n:]
 	}
-}
-
-// EncodedSize is about how many bytes Compose gives, and never much less: base64 and
-// quoted-printable grow what they carry.
-func EncodedSize(m Message) int {
-	n := 1024 + 3*len(m.Subject) + 60*(len(m.To)+len(m.Cc)) + quotedSize(m.HTML) + quotedSize(m.Text)
-	for _, h := range m.Headers {
-		n += len(h.Name) + 2*len(h.Value) + 4
-	}
-	for _, a := range m.Attachments {
-		n += len(a.Content)*78/57 + 3*len(a.Filename) + 300
-	}
-	return n
-}
-
-func quotedSize(s string) int {
-	n := len(s) + len(s)/20
-	for i := range len(s) {
-		if s[i] >= 0x80 || s[i] == '=' {
-			n += 2
-		}
-	}
-	return n
 }

@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"encoding/base64"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -21,9 +23,28 @@ func (w *writer) field(name, value string) {
 	w.buf.WriteString("\r\n")
 }
 
-// text writes a header field of free text: encoded where it is not ASCII, and folded.
+// text writes a header field of free text: encoded where it is not ASCII or can not be
+// folded otherwise, and folded.
 func (w *writer) text(name, value string) {
-	w.field(name, fold(len(name)+2, strings.Split(mime.QEncoding.Encode("utf-8", value), " ")))
+	folded := foldText(name, value)
+	if overlong(name, folded) { // ASCII, since other text is in short encoded words already
+		var words []string
+		for chunk := range slices.Chunk([]byte(value), 45) {
+			words = append(words, "=?utf-8?b?"+base64.StdEncoding.EncodeToString(chunk)+"?=")
+		}
+		folded = fold(len(name)+2, words)
+	}
+	w.field(name, folded)
+}
+
+// foldText is free text as a header field has it.
+func foldText(name, value string) string {
+	return fold(len(name)+2, strings.Split(mime.QEncoding.Encode("utf-8", value), " "))
+}
+
+// overlong reports whether a line of a folded header field has more octets than a line may have.
+func overlong(name, folded string) bool {
+	return slices.ContainsFunc(strings.Split(folded, "\r\n"), func(line string) bool { return len(name)+2+len(line) > maxOctets })
 }
 
 // addresses writes a list of addresses, one a line where they do not fit in one.
@@ -31,22 +52,28 @@ func (w *writer) addresses(name string, list []address.Address) {
 	if len(list) == 0 {
 		return
 	}
-	words := make([]string, len(list))
+	var words []string
 	for i, a := range list {
-		words[i] = a.String()
+		word := a.String()
 		if i < len(list)-1 {
-			words[i] += ","
+			word += ","
 		}
+		if len(word) > foldAt { // a long name, which is in several words
+			words = append(words, strings.Split(word, " ")...)
+			continue
+		}
+		words = append(words, word)
 	}
 	w.field(name, fold(len(name)+2, words))
 }
 
-// fold joins words by spaces, and by folds where a line would be too long.
+// fold joins words by spaces, and by folds where a line would be too long. There is no
+// fold before white space: a line of nothing else must not be (RFC 5322 §3.2.2).
 func fold(used int, words []string) string {
 	var b strings.Builder
 	for i, word := range words {
 		if i > 0 {
-			if used+1+len(word) > foldAt {
+			if used+1+len(word) > foldAt && strings.Trim(word, "\t") != "" {
 				b.WriteString("\r\n")
 				used = 0
 			}
@@ -88,10 +115,8 @@ func CheckHeader(name, value string) (code, message string) {
 	if code, message := CheckLine(value); code != "" {
 		return code, message
 	}
-	for _, word := range strings.Split(mime.QEncoding.Encode("utf-8", value), " ") {
-		if len(name)+2+len(word) > maxOctets {
-			return "header_too_long", "the header can not be folded into lines of at most 998 octets"
-		}
+	if overlong(name, foldText(name, value)) {
+		return "header_too_long", "the header can not be folded into lines of at most 998 octets"
 	}
 	return "", ""
 }

@@ -1,6 +1,9 @@
 package outcome
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Classify says what an answer means.
 //
@@ -46,127 +49,66 @@ func detail(enhanced string) string {
 
 // byEnhanced gives categories by subject and detail (RFC 3463 §3, RFC 7372, RFC 7505).
 var byEnhanced = map[string]Category{
-	"1.1": BadAddress, "1.2": BadDomain, "1.3": BadAddress, "1.6": BadAddress, "1.10": BadDomain,
-	"1.7": Policy, "1.8": Policy,
-	"2.0": BadAddress, "2.1": BadAddress, "2.2": MailboxFull, "2.3": MessageTooLarge, "2.4": BadAddress,
-	"3.1": Server, "3.2": Server, "3.4": MessageTooLarge,
-	"4.1": Network, "4.2": Network, "4.3": Server, "4.4": BadDomain, "4.5": RateLimited, "4.7": Network,
+	"1.1": BadAddress, "1.2": BadDomain, "1.3": BadAddress, "1.6": BadAddress, "1.7": Policy, "1.8": Policy,
+	"2.2": MailboxFull, "2.3": MessageTooLarge, "2.4": BadAddress,
+	"3.1": Server, "3.4": MessageTooLarge, "3.5": Server,
+	"4.2": Network, "4.3": Server, "4.4": BadDomain, "4.5": RateLimited, "4.6": Server, "4.7": Network,
+	"5.3": RateLimited, // too many recipients
 	"7.8": AuthFailed, "7.20": Policy, "7.21": Policy, "7.22": Policy, "7.23": Policy, "7.24": Policy, "7.25": Policy,
 	"7.26": Policy, "7.27": BadDomain, "7.28": RateLimited,
 }
 
-// words are looked for in order in the text of an answer, in lower case.
-var words = []struct {
-	text     string
-	category Category
-}{
-	{"greylist", Greylisted},
-	{"graylist", Greylisted},
-	{"greylisted", Greylisted},
-	{"try again in", Greylisted},
-	{"over quota", MailboxFull},
-	{"quota exceeded", MailboxFull},
-	{"mailbox full", MailboxFull},
-	{"mailbox is full", MailboxFull},
-	{"out of storage", MailboxFull},
-	{"insufficient storage", MailboxFull},
-	{"exceeded storage", MailboxFull},
-	{"inbox is full", MailboxFull},
-	{"user unknown", BadAddress},
-	{"unknown user", BadAddress},
-	{"no such user", BadAddress},
-	{"does not exist", BadAddress},
-	{"no such recipient", BadAddress},
-	{"recipient not found", BadAddress},
-	{"address rejected", BadAddress},
-	{"mailbox unavailable", BadAddress},
-	{"mailbox not found", BadAddress},
-	{"invalid recipient", BadAddress},
-	{"no mailbox", BadAddress},
-	{"unrouteable address", BadAddress},
-	{"user not found", BadAddress},
-	{"account is disabled", BadAddress},
-	{"account has been disabled", BadAddress},
-	{"recipient unknown", BadAddress},
-	{"not our customer", BadAddress},
-	{"domain not found", BadDomain},
-	{"host unknown", BadDomain},
-	{"relay access denied", BadDomain},
-	{"relaying denied", BadDomain},
-	{"not permitted to relay", BadDomain},
-	{"unable to relay", BadDomain},
-	{"message size exceeds", MessageTooLarge},
-	{"too large", MessageTooLarge},
-	{"too big", MessageTooLarge},
-	{"rate limit", RateLimited},
-	{"too many", RateLimited},
-	{"throttl", RateLimited},
-	{"unusual rate", RateLimited},
-	{"receiving mail at a rate", RateLimited},
-	{"exceeded the limit", RateLimited},
-	{"try again later", RateLimited},
-	{"spamhaus", Blocked},
-	{"spamcop", Blocked},
-	{"blocklist", Blocked},
-	{"blacklist", Blocked},
-	{"block list", Blocked},
-	{"barracuda", Blocked},
-	{"rbl", Blocked},
-	{"dnsbl", Blocked},
-	{"blocked", Blocked},
-	{"banned", Blocked},
-	{"poor reputation", Blocked},
-	{"reputation", Blocked},
-	{"listed", Blocked},
-	{"spam", Spam},
-	{"unsolicited", Spam},
-	{"bulk mail", Spam},
-	{"junk", Spam},
-	{"content rejected", Spam},
-	{"virus", Spam},
-	{"authentication required", AuthFailed},
-	{"authentication failed", AuthFailed},
-	{"authentication credentials", AuthFailed},
-	{"dmarc", Policy},
-	{"spf", Policy},
-	{"dkim", Policy},
-	{"policy", Policy},
-	{"not authorized", Policy},
-	{"access denied", Policy},
-	{"starttls", Policy},
-	{"helo", Policy},
-	{"ptr", Policy},
-	{"reverse dns", Policy},
-	{"timeout", Network},
-	{"timed out", Network},
-	{"connection", Network},
+// byVagueCode gives them by codes that servers use for much else, so that the words of an answer
+// count for more: greylisting comes as 4.2.0, a user that Exchange does not know as 5.4.1 and 5.1.10.
+var byVagueCode = map[string]Category{
+	"1.10": BadDomain, "2.0": BadAddress, "2.1": BadAddress, "3.0": Server, "3.2": Server, "4.1": Network,
 }
 
 func categorize(phase Phase, r Reply) Category {
-	if r.Code == 421 && phase != Connect {
-		return Server
+	code := detail(r.Enhanced)
+	if category, ok := byEnhanced[code]; ok {
+		return category
 	}
-	text := strings.ToLower(r.Text)
-	fine := byEnhanced[detail(r.Enhanced)]
-	// X.7.1 and X.7.0 are "policy" for anything from a block list to greylisting: the words tell.
-	if fine != None && fine != Policy {
-		return fine
+	if phase == Auth && r.Code >= 500 {
+		return AuthFailed
 	}
-	for _, w := range words {
-		if strings.Contains(text, w.text) {
-			return w.category
-		}
+	if category := byWords(r.Text); category != None {
+		return category
 	}
-	switch {
-	case fine != None:
-		return fine
-	case strings.HasPrefix(detail(r.Enhanced), "7."):
+	if category, ok := byVagueCode[code]; ok {
+		return category
+	}
+	if category := byCode(phase, r.Code); category == AuthFailed {
+		return category
+	}
+	// What is left of X.5, X.6 and X.7 are the dialogue, the content and the policy: RFC 3463 §3.6 to §3.8.
+	switch subject, _, _ := strings.Cut(code, "."); subject {
+	case "5", "6":
+		return Protocol
+	case "7":
 		return Policy
 	}
 	return byCode(phase, r.Code)
 }
 
-// byCode is what the basic code says by itself (RFC 5321 §4.2.3).
+// addresses are left out of what is read: spam@blocked.example is no verdict.
+var addresses = regexp.MustCompile(`[^\s<("']+@[^\s>)"':,;]+`)
+
+// byWords finds the first of words in an answer. A word counts only from its beginning.
+func byWords(text string) Category {
+	text = addresses.ReplaceAllString(strings.ToLower(text), " ")
+	text = " " + strings.Join(strings.FieldsFunc(text, notOfWord), " ")
+	for _, w := range words {
+		if strings.Contains(text, " "+w.text) {
+			return w.category
+		}
+	}
+	return None
+}
+
+func notOfWord(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '\'' }
+
+// byCode is what the basic code says by itself (RFC 5321 §4.2.3, RFC 7504).
 func byCode(phase Phase, code int) Category {
 	switch code {
 	case 450:
@@ -178,12 +120,19 @@ func byCode(phase Phase, code int) Category {
 			return BadAddress
 		}
 		return Policy
+	case 521, 556:
+		return BadDomain
 	case 523:
 		return MessageTooLarge
-	case 530, 534, 535, 538, 454:
+	case 454:
+		if phase == TLS { // RFC 3207 §4
+			return Server
+		}
+		return AuthFailed
+	case 530, 534, 535, 538:
 		return AuthFailed
 	case 554:
-		if phase == Connect {
+		if phase == Connect || phase == Ehlo { // go-smtp reads the greeting with the first command
 			return Blocked
 		}
 		return Policy

@@ -1,0 +1,102 @@
+package apiserver_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/apiserver"
+	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// remove deletes acme-corp, and gives the deletion and the path that it says it is at.
+func (b *bundle) remove() (d apiserver.TenantDeletion, location string) {
+	b.t.Helper()
+	a := b.ask(http.MethodDelete, tenantsPath+"/"+acme, b.operator, nil)
+	require.Equal(b.t, http.StatusAccepted, a.Status, a.Body)
+	d = read[apiserver.TenantDeletion](a)
+	require.Equal(b.t, acme, d.TenantID)
+	require.Equal(b.t, v1+"/tenant-deletions/"+d.ID, a.Header.Get("Location"))
+	return d, a.Header.Get("Location")
+}
+
+func TestDeleteTenant(t *testing.T) {
+	t.Parallel()
+	temporal := &fakeTemporal{}
+	b := newBundleOn(t, temporal)
+	key := b.tenant(acme, tenant.Settings{})
+	other := b.tenant("other", tenant.Settings{})
+
+	d, location := b.remove()
+	require.Equal(t, "running", d.Status)
+	require.Nil(t, d.FinishedAt)
+	require.Equal(t, "deleting", b.get().Status)
+	b.ask(http.MethodGet, v1+"/emails", key, nil).problem(http.StatusUnauthorized, "invalid_key")
+	b.ask(http.MethodPatch, tenantsPath+"/"+acme, b.operator, `{"name":"x"}`).problem(http.StatusConflict, "tenant_deleting")
+	b.ask(http.MethodPost, tenantsPath, b.operator, `{"name":"acme-corp","domain":"acme.com"}`).problem(http.StatusConflict, "tenant_exists")
+	require.Equal(t, http.StatusOK, b.ask(http.MethodGet, v1+"/emails", other, nil).Status)
+
+	again, _ := b.remove()
+	require.Equal(t, d.ID, again.ID, "it is the same deletion")
+	require.Len(t, temporal.started, 1, "which runs already")
+
+	shown := must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
+	require.NotNil(t, shown.Workflow)
+	require.Equal(t, flow.DeleteTenantID(acme), shown.Workflow.ID)
+	require.Equal(t, "run-of-"+flow.DeleteTenantID(acme), shown.Workflow.RunID)
+	require.True(t, strings.HasPrefix(shown.Workflow.URL, "http://temporal.example/namespaces/"+flow.Namespace+"/workflows/"), shown.Workflow.URL)
+	require.True(t, strings.HasSuffix(shown.Workflow.URL, "/history"), shown.Workflow.URL)
+}
+
+func TestDeleteTenant_TemporalAway(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{})
+	d, location := b.remove()
+	b.ask(http.MethodGet, v1+"/emails", key, nil).problem(http.StatusUnauthorized, "invalid_key")
+	require.Contains(t, b.log.String(), "deletion is started by the next sweep")
+	shown := must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
+	require.Empty(t, shown.Workflow.RunID, "nothing runs yet")
+	require.False(t, strings.HasSuffix(shown.Workflow.URL, "/history"), shown.Workflow.URL)
+	shown.Workflow = nil
+	require.Equal(t, d, shown)
+}
+
+// The record outlives the tenant, and its name is free again.
+func TestTenantDeletion_Completed(t *testing.T) {
+	t.Parallel()
+	b, _ := newAcme(t, tenant.Settings{})
+	d, location := b.remove()
+	deletionID, err := id.Deletion.Parse(d.ID)
+	require.NoError(t, err)
+	for _, table := range store.TenantTables {
+		_, err := b.store.DeleteTenantRows(t.Context(), acme, deletionID, table, 100)
+		require.NoError(t, err)
+	}
+	shown := must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
+	require.Equal(t, map[string]int64{"api_keys": 1}, shown.Rows)
+	finished, err := b.store.FinishDeletion(t.Context(), acme, deletionID)
+	require.NoError(t, err)
+	require.True(t, finished)
+
+	shown = must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
+	require.Equal(t, "completed", shown.Status)
+	require.NotNil(t, shown.FinishedAt)
+	require.WithinDuration(t, time.Now(), *shown.FinishedAt, time.Minute)
+	b.ask(http.MethodGet, tenantsPath+"/"+acme, b.operator, nil).problem(http.StatusNotFound, "tenant_not_found")
+	b.ask(http.MethodDelete, tenantsPath+"/"+acme, b.operator, nil).problem(http.StatusNotFound, "tenant_not_found")
+	must[apiserver.Tenant](b, http.StatusCreated, http.MethodPost, tenantsPath, b.operator, `{"name":"acme-corp","domain":"acme.com"}`)
+}
+
+func TestTenantDeletion_NotThere(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	for _, deletionID := range []string{id.Deletion.NewString(), id.Email.NewString(), "x", "%00"} {
+		b.ask(http.MethodGet, v1+"/tenant-deletions/"+deletionID, b.operator, nil).problem(http.StatusNotFound, "deletion_not_found")
+	}
+}

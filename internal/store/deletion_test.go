@@ -1,0 +1,190 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// fill gives a tenant at least two rows in each of store.TenantTables but for daily_usage, which has a row a day.
+func (b *bundle) fill(tenantID string) email.Email {
+	b.t.Helper()
+	made, err := b.CreateTemplate(b.t.Context(), tenantID, newTemplate("one"))
+	require.NoError(b.t, err)
+	_, err = b.CreateTemplate(b.t.Context(), tenantID, newTemplate("two"))
+	require.NoError(b.t, err)
+	for _, name := range []string{"one", "two"} {
+		_, err := b.CreateTenantKey(b.t.Context(), tenantID, name, apikey.New(apikey.Tenant))
+		require.NoError(b.t, err)
+	}
+	e := newEmail(tenantID, "ada@example.com")
+	e.TemplateID, e.TemplateVersion = &made.ID, &made.Version
+	for _, one := range []email.Email{e, newEmail(tenantID, "bob@example.com")} {
+		dispatch := b.dispatch(one)
+		due, err := b.ListDue(b.t.Context(), tenantID, dispatch, time.Now(), 10)
+		require.NoError(b.t, err)
+		_, err = b.StartAttempts(b.t.Context(), tenantID, due, time.Now())
+		require.NoError(b.t, err)
+	}
+	return e
+}
+
+// count gives the number of a tenant's rows by table.
+func (b *bundle) count(tenantID string) map[string]int64 {
+	b.t.Helper()
+	rows := map[string]int64{}
+	for _, table := range store.TenantTables {
+		rows[table] = ask[int64](b, `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`, tenantID)
+	}
+	return rows
+}
+
+func TestBeginDeletion_SetsTheFence(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	before, err := b.Tenant(t.Context(), acme)
+	require.NoError(t, err)
+	d, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	require.Equal(t, acme, d.TenantID)
+	require.False(t, d.Completed)
+	require.Empty(t, d.Rows)
+	require.Nil(t, d.FinishedAt)
+	got, err := b.Tenant(t.Context(), acme)
+	require.NoError(t, err)
+	require.Equal(t, tenant.Deleting, got.Status)
+	require.Equal(t, before.Version+1, got.Version)
+	_, err = b.UpdateTenant(t.Context(), acme, func(*tenant.Tenant) error { return nil })
+	requireFault(t, err, fault.Conflict, "tenant_deleting")
+	untouched, err := b.Tenant(t.Context(), other)
+	require.NoError(t, err)
+	require.Equal(t, tenant.Active, untouched.Status)
+
+	require.NoError(t, b.SetDeletionRun(t.Context(), d.ID, "run"))
+	d.RunID = "run"
+	recorded, err := b.Deletion(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.Equal(t, d, recorded)
+}
+
+func TestBeginDeletion_AgainIsTheSame(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	ids := make([]uuid.UUID, 5)
+	require.NoError(t, inParallel(len(ids), func(i int) error {
+		d, err := b.BeginDeletion(t.Context(), acme)
+		ids[i] = d.ID
+		return err
+	}))
+	for _, deletion := range ids {
+		require.Equal(t, ids[0], deletion)
+	}
+	require.EqualValues(t, 1, ask[int64](b, `SELECT count(*) FROM tenant_deletions`))
+}
+
+func TestDeletion_NotFound(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	_, err := b.BeginDeletion(t.Context(), "nobody")
+	requireFault(t, err, fault.NotFound, "tenant_not_found")
+	_, err = b.Deletion(t.Context(), id.New())
+	requireFault(t, err, fault.NotFound, "deletion_not_found")
+}
+
+func TestDeletion_TakesEverythingOfOneTenant(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	b.fill(acme)
+	b.fill(other)
+	before := b.count(acme)
+	for table, rows := range before {
+		require.NotZero(t, rows, table)
+	}
+	d, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	for _, table := range store.TenantTables {
+		finished, err := b.FinishDeletion(t.Context(), acme, d.ID)
+		require.NoError(t, err)
+		require.False(t, finished, "%s is not empty", table)
+		for left := before[table]; left > 0; left-- { // in chunks of one row
+			n, err := b.DeleteTenantRows(t.Context(), acme, d.ID, table, 1)
+			require.NoError(t, err, table)
+			require.EqualValues(t, 1, n)
+		}
+		n, err := b.DeleteTenantRows(t.Context(), acme, d.ID, table, 1)
+		require.NoError(t, err)
+		require.Zero(t, n)
+	}
+	running, err := b.Deletion(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.Equal(t, before, running.Rows)
+	require.False(t, running.Completed)
+
+	for range 2 { // a retry finds it finished
+		finished, err := b.FinishDeletion(t.Context(), acme, d.ID)
+		require.NoError(t, err)
+		require.True(t, finished)
+		completed, err := b.Deletion(t.Context(), d.ID)
+		require.NoError(t, err)
+		require.True(t, completed.Completed)
+		require.WithinDuration(t, time.Now(), *completed.FinishedAt, time.Minute)
+	}
+	_, err = b.Tenant(t.Context(), acme)
+	requireFault(t, err, fault.NotFound, "tenant_not_found")
+	require.Equal(t, before, b.count(other))
+}
+
+// TenantTables is the order in which they can be emptied, and no table with a tenant's rows is missing from it.
+func TestTenantTables_AreAll(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	tables := ask[[]string](b, `SELECT array_agg(table_name::text) FROM information_schema.columns
+		WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name <> 'tenant_deletions'`)
+	require.ElementsMatch(t, tables, store.TenantTables)
+}
+
+func TestDeleteTenantRows_UnknownTable(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	d, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	_, err = b.DeleteTenantRows(t.Context(), acme, d.ID, "tenants; DROP TABLE tenants", 10)
+	requireFault(t, err, fault.Internal, "unknown_table")
+}
+
+// Without the fence a tenant stays, however empty it is.
+func TestFinishDeletion_NeedsTheFence(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	_, err := b.FinishDeletion(t.Context(), acme, id.New())
+	require.NoError(t, err)
+	got, err := b.Tenant(t.Context(), acme)
+	require.NoError(t, err)
+	require.Equal(t, tenant.Active, got.Status)
+}
+
+func TestDeletion_TheIDIsFreeAgain(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	first, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	finished, err := b.FinishDeletion(t.Context(), acme, first.ID)
+	require.NoError(t, err)
+	require.True(t, finished)
+	b.activate(acme, tenant.Settings{})
+	second, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	require.NotEqual(t, first.ID, second.ID)
+	old, err := b.Deletion(t.Context(), first.ID)
+	require.NoError(t, err)
+	require.True(t, old.Completed, "its record outlives the tenant")
+}

@@ -1,0 +1,142 @@
+package store_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+func TestClaimDispatch_EachEmailOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	first, second := newEmail(acme, "a@example.com"), newEmail(acme, "b@example.com")
+	one := b.dispatch(first)
+	b.accept(second)
+	two := id.New()
+	claimed, err := b.ClaimDispatch(t.Context(), acme, two, []uuid.UUID{first.ID, second.ID, id.New()})
+	require.NoError(t, err)
+	require.Equal(t, 1, claimed)
+	for e, want := range map[uuid.UUID]uuid.UUID{first.ID: one, second.ID: two} {
+		got, err := b.Email(t.Context(), acme, e)
+		require.NoError(t, err)
+		require.Equal(t, want, *got.DispatchID)
+	}
+	claimed, err = b.ClaimDispatch(t.Context(), acme, id.New(), []uuid.UUID{first.ID, second.ID})
+	require.NoError(t, err)
+	require.Zero(t, claimed)
+	require.EqualValues(t, 2, ask[int64](b, `SELECT count(*) FROM dispatches`), "no dispatch of nothing")
+	require.Equal(t, []uuid.UUID{second.ID}, ask[[]uuid.UUID](b, `SELECT email_ids FROM dispatches WHERE id = $1`, two))
+}
+
+// Several processes sweep, and find the same emails.
+func TestClaimDispatch_InParallel(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	emails := make([]email.Email, 50)
+	for i := range emails {
+		emails[i] = newEmail(acme, "ada@example.com")
+	}
+	b.accept(emails...)
+	ids := idsOf(emails)
+	var claimed atomic.Int64
+	require.NoError(t, inParallel(10, func(i int) error {
+		n, err := b.ClaimDispatch(t.Context(), acme, id.New(), ids[i:i+40])
+		claimed.Add(int64(n))
+		return err
+	}))
+	require.EqualValues(t, 49, claimed.Load(), "the last of them was in no claim")
+	require.EqualValues(t, 49, ask[int64](b, `SELECT count(DISTINCT e) FROM dispatches, unnest(email_ids) e`))
+	require.EqualValues(t, 49, ask[int64](b, `SELECT sum(cardinality(email_ids)) FROM dispatches`))
+}
+
+func TestClaimDispatch_OfItsTenantOnly(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	mine, theirs := newEmail(acme, "a@example.com"), newEmail(other, "b@example.com")
+	b.accept(mine, theirs)
+	claimed, err := b.ClaimDispatch(t.Context(), acme, id.New(), []uuid.UUID{mine.ID, theirs.ID})
+	require.NoError(t, err)
+	require.Equal(t, 1, claimed)
+	got, err := b.Email(t.Context(), other, theirs.ID)
+	require.NoError(t, err)
+	require.Nil(t, got.DispatchID)
+}
+
+func TestListStaleEmails(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	weight := 3
+	b.activate("heavy", tenant.Settings{Weight: &weight})
+	b.activate("leaving", tenant.Settings{})
+	start := time.Now()
+	first, second := newEmail("heavy", "a@example.com"), newEmail(acme, "b@example.com")
+	claimed, gone := newEmail(acme, "c@example.com"), newEmail("leaving", "d@example.com")
+	first.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	b.dispatch(claimed)
+	_, err := b.Accept(t.Context(), start, []email.Email{second, first, gone})
+	require.NoError(t, err)
+	_, err = b.BeginDeletion(t.Context(), "leaving")
+	require.NoError(t, err)
+
+	stale, err := b.ListStaleEmails(t.Context(), start.Add(-time.Second), 10)
+	require.NoError(t, err)
+	require.Empty(t, stale, "they have just come")
+	want := []intake.Pending{
+		{TenantID: "heavy", EmailID: first.ID, Weight: 3, TraceParent: first.TraceParent},
+		{TenantID: acme, EmailID: second.ID, Weight: 1},
+	}
+	stale, err = b.ListStaleEmails(t.Context(), start.Add(time.Second), 10)
+	require.NoError(t, err)
+	require.Equal(t, want, stale, "oldest first")
+	stale, err = b.ListStaleEmails(t.Context(), start.Add(time.Second), 1)
+	require.NoError(t, err)
+	require.Equal(t, want[:1], stale)
+}
+
+func TestListStaleDispatches(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	weight := 3
+	b.activate("heavy", tenant.Settings{Weight: &weight})
+	b.activate("leaving", tenant.Settings{})
+	older := b.dispatch(newEmail("heavy", "a@example.com"), newEmail("heavy", "b@example.com"))
+	newer, started := b.dispatch(newEmail(acme, "c@example.com")), b.dispatch(newEmail(acme, "d@example.com"))
+	b.dispatch(newEmail("leaving", "e@example.com"))
+	_, err := b.BeginDeletion(t.Context(), "leaving")
+	require.NoError(t, err)
+	require.NoError(t, b.SetDispatchRun(t.Context(), acme, started, "run"))
+
+	stale, err := b.ListStaleDispatches(t.Context(), time.Now().Add(-time.Minute), 10)
+	require.NoError(t, err)
+	require.Empty(t, stale)
+	want := []intake.StaleDispatch{
+		{TenantID: "heavy", ID: older, Weight: 3, Emails: 2},
+		{TenantID: acme, ID: newer, Weight: 1, Emails: 1},
+	}
+	stale, err = b.ListStaleDispatches(t.Context(), time.Now().Add(time.Minute), 10)
+	require.NoError(t, err)
+	require.Equal(t, want, stale, "oldest first")
+	stale, err = b.ListStaleDispatches(t.Context(), time.Now().Add(time.Minute), 1)
+	require.NoError(t, err)
+	require.Equal(t, want[:1], stale)
+}
+
+func TestSetDispatchRun_OfItsTenantOnly(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	dispatch := b.dispatch(newEmail(acme, "a@example.com"))
+	require.NoError(t, b.SetDispatchRun(t.Context(), other, dispatch, "foreign"))
+	require.Nil(t, ask[*string](b, `SELECT run_id FROM dispatches`))
+	for range 2 {
+		require.NoError(t, b.SetDispatchRun(t.Context(), acme, dispatch, "run"))
+		require.Equal(t, "run", ask[string](b, `SELECT run_id FROM dispatches`))
+	}
+}
