@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
@@ -88,8 +90,11 @@ func (t target) compare(ctx context.Context) ([]plan.Change, *operatorAPI, error
 // operatorAPI is the API as an operator uses it.
 type operatorAPI struct{ client *mailtura.ClientWithResponses }
 
-func newOperatorAPI(url, key string) (*operatorAPI, error) {
-	client, err := mailtura.NewClientWithResponses(url, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+func newOperatorAPI(address, key string) (*operatorAPI, error) {
+	if u, err := url.Parse(address); err != nil || u.Host == "" {
+		return nil, errors.New("read --url: it is not of the form http://host[:port]")
+	}
+	client, err := mailtura.NewClientWithResponses(address, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+key)
 		return nil
 	}))
@@ -107,7 +112,7 @@ func (a *operatorAPI) tenants(ctx context.Context) ([]tenant.Tenant, error) {
 	for {
 		answer, err := a.client.ListTenantsWithResponse(ctx, params)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list tenants: %w", err)
 		}
 		var list struct {
 			Items      []tenantDocument

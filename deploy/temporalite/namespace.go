@@ -87,7 +87,9 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 	if len(missing) == 0 {
 		return nil
 	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: namespace, SearchAttributes: missing,
+	})
 	return err
 }
 
@@ -100,6 +102,8 @@ func usable(ctx context.Context, c client.Client, namespace string, types map[st
 		}
 		query += name + " IS NULL"
 	}
-	_, err := c.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
+	_, err := c.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace, Query: query,
+	})
 	return err
 }

@@ -24,10 +24,6 @@ const (
 
 // newServer makes a Temporal server of one host, without membership.
 func newServer(f flags, p ports, store persistence, logger log.Logger) (temporal.Server, error) {
-	dynamic, err := dynamicConfig(f.DynamicConfig)
-	if err != nil {
-		return nil, err
-	}
 	hosts := map[primitives.ServiceName]static.Hosts{}
 	for name, port := range p.services {
 		ip := "127.0.0.1"
@@ -43,7 +39,7 @@ func newServer(f flags, p ports, store persistence, logger log.Logger) (temporal
 		temporal.WithLogger(logger),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return authorization.NewNoopClaimMapper() }),
-		temporal.WithDynamicConfigClient(dynamic),
+		temporal.WithDynamicConfigClient(dynamicConfig(f.DynamicConfig)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("make server: %w", err)
@@ -79,7 +75,8 @@ func serverConfig(f flags, p ports, store persistence) *config.Config {
 			History: config.HistoryArchival{State: "disabled"}, Visibility: config.VisibilityArchival{State: "disabled"},
 		},
 		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
-			History: config.HistoryArchivalNamespaceDefaults{State: "disabled"}, Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+			History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
+			Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
 		}},
 		PublicClient: config.PublicClient{HostPort: frontend},
 	}
@@ -90,7 +87,7 @@ const plenty = 100_000
 
 // dynamicConfig turns fairness between tenants on, and lifts the limits that protect a
 // shared cluster and would only throttle a machine of one's own.
-func dynamicConfig(more map[string]string) (dynamicconfig.StaticClient, error) {
+func dynamicConfig(more map[string]string) dynamicconfig.StaticClient {
 	values := dynamicconfig.StaticClient{
 		dynamicconfig.MakeKey("matching.enableFairness"):                          true,
 		dynamicconfig.MakeKey("frontend.rps"):                                     plenty,
@@ -110,7 +107,7 @@ func dynamicConfig(more map[string]string) (dynamicconfig.StaticClient, error) {
 	for key, text := range more {
 		values[dynamicconfig.MakeKey(key)] = value(text)
 	}
-	return values, nil
+	return values
 }
 
 // value reads an int, a bool, a float, or else takes the text.

@@ -61,7 +61,10 @@ func createFile(name string) error {
 		}
 	}
 	// without a write-ahead log the file is whole when it is closed
-	cfg := &config.SQL{PluginName: sqlite.PluginName, DatabaseName: fresh, ConnectAttributes: map[string]string{"mode": "rwc", "_journal_mode": "delete"}}
+	cfg := &config.SQL{
+		PluginName: sqlite.PluginName, DatabaseName: fresh,
+		ConnectAttributes: map[string]string{"mode": "rwc", "_journal_mode": "delete"},
+	}
 	if err := sqliteschema.SetupSchema(cfg); err != nil {
 		return fmt.Errorf("make schema in %s: %w", fresh, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,7 @@ type Config struct {
 	MaxPerConn         int            // messages over one connection; 1000
 	ConnectTimeout     time.Duration  // 10 s
 	CommandTimeout     time.Duration  // of one command and its answer; 60 s
-	DataTimeout        time.Duration  // of the answer to the final dot; 10 min (RFC 5321 §4.5.3.2.6)
+	DataTimeout        time.Duration  // of the message, and of the answer to its final dot; 10 min (RFC 5321 §4.5.3.2.6)
 	IdleTimeout        time.Duration  // a connection that is idle for longer is closed; 30 s
 	RootCAs            *x509.CertPool // the system's
 }
@@ -48,6 +49,9 @@ func ParseURL(s string) (Config, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return Config{}, errors.New("not a URL of the form smtp://[user:password@]host[:port]")
+	}
+	if u.Fragment != "" || strings.ContainsAny(u.Path+u.RawQuery, "@") || (u.User == nil && strings.Contains(s, "@")) {
+		return Config{}, errors.New("not a URL of the form smtp://[user:password@]host[:port]; / ? # @ of a password are %2F %3F %23 %40")
 	}
 	cfg := Config{Host: u.Hostname(), Username: u.User.Username(), Security: Opportunistic, Port: 25}
 	cfg.Password, _ = u.User.Password()

@@ -52,6 +52,7 @@ func (r *Relay) dial(ctx context.Context) (*conn, error) {
 			return nil, &dialError{outcome.Auth, c.peer, err}
 		}
 	}
+	c.lastUsed = time.Now() // a server that was slow so far is not idle
 	return c, nil
 }
 
@@ -63,7 +64,7 @@ func (r *Relay) open(ctx context.Context, startTLS bool) (*conn, error) {
 	if err != nil {
 		return nil, &dialError{outcome.Connect, address, err}
 	}
-	c := &conn{raw: raw, peer: raw.RemoteAddr().String(), lastUsed: time.Now()}
+	c := &conn{raw: raw, peer: raw.RemoteAddr().String()}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	switch {
@@ -86,8 +87,12 @@ func (r *Relay) open(ctx context.Context, startTLS bool) (*conn, error) {
 	}
 	c.CommandTimeout, c.SubmissionTimeout = r.cfg.CommandTimeout, r.cfg.DataTimeout
 	if err := c.Hello(r.cfg.HELO); err != nil {
+		phase := outcome.Ehlo
+		if state, secured := c.TLSConnectionState(); secured && !state.HandshakeComplete {
+			phase = outcome.TLS // STARTTLS shakes hands when the first command is sent
+		}
 		_ = c.Close()
-		return nil, &dialError{outcome.Ehlo, c.peer, err}
+		return nil, &dialError{phase, c.peer, err}
 	}
 	return c, nil
 }

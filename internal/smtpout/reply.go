@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/emersion/go-smtp"
 
@@ -40,15 +41,15 @@ func parseReply(code int, text string) outcome.Reply {
 
 // clean makes an answer fit to be stored and shown: one line of valid text, not too long.
 func clean(text string) string {
-	text = strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "\uFFFD")
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) && !unicode.IsSpace(r) {
 			return -1
 		}
 		return r
-	}, text)
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.Join(strings.Fields(text), " ")
 	if r := []rune(text); len(r) > maxReply {
-		return string(r[:maxReply])
+		return strings.TrimSpace(string(r[:maxReply]))
 	}
 	return text
 }

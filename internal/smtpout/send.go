@@ -158,6 +158,7 @@ func (r *Relay) converse(ctx context.Context, c *conn, env Envelope, msg []byte)
 	if !step(outcome.Data, err) {
 		return a, reusable
 	}
+	_ = c.raw.SetDeadline(time.Now().Add(r.cfg.DataTimeout))
 	if _, err := data.Write(msg); err != nil { // without its final dot it is nothing
 		a.Err = err
 		return a, false

@@ -81,7 +81,8 @@ func (b *mailbox) add(from string, to []string, raw []byte) error {
 	if b.dir == "" {
 		b.raw[s.ID] = raw
 	}
-	b.messages = append(b.messages, s)
+	at, _ := b.find(s.ID) // messages that come at the same time may overtake each other
+	b.messages = slices.Insert(b.messages, at, s)
 	b.trim()
 	for w := range b.watchers {
 		select {
@@ -144,12 +145,17 @@ func (b *mailbox) list(match func(summary) bool, after string, limit int) (items
 	return items, total, next
 }
 
+// find says where the message with an id is, or would be.
+func (b *mailbox) find(id string) (at int, found bool) {
+	return slices.BinarySearchFunc(b.messages, id, func(s summary, id string) int { return strings.Compare(s.ID, id) })
+}
+
 var errNoMessage = errors.New("there is no such message")
 
 func (b *mailbox) get(id string) (summary, []byte, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	i, found := slices.BinarySearchFunc(b.messages, id, func(s summary, id string) int { return strings.Compare(s.ID, id) })
+	i, found := b.find(id)
 	if !found {
 		return summary{}, nil, errNoMessage
 	}

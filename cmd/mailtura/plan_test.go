@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const operatorKey = "mt_op_abcdefgh_verysecret"
+
+// fakeAPI has tenants, a page of two at a time, and keeps what it is asked to change.
+type fakeAPI struct {
+	*httptest.Server
+	tenants []string // as JSON
+	refuse  string   // a method that gets a problem
+
+	mu      sync.Mutex
+	changes []string
+	bodies  []map[string]any
+}
+
+func newAPI(t *testing.T, tenants ...string) *fakeAPI {
+	t.Helper()
+	a := &fakeAPI{tenants: tenants}
+	a.Server = httptest.NewServer(a)
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Header.Get("Authorization") != "Bearer "+operatorKey {
+		a.problem(w, http.StatusUnauthorized, `{"code": "unauthorized", "detail": "The key is not known."}`)
+		return
+	}
+	if r.Method == http.MethodGet {
+		a.list(w, r)
+		return
+	}
+	if r.Method == a.refuse {
+		a.problem(w, http.StatusUnprocessableEntity, `{"code": "invalid_request", "detail": "The request is not acceptable.",
+			"errors": [{"location": "body.settings.fromEmail", "message": "is not on the domain"}]}`)
+		return
+	}
+	var body map[string]any
+	raw, _ := io.ReadAll(r.Body)
+	_ = json.Unmarshal(raw, &body)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changes = append(a.changes, r.Method+" "+r.URL.Path)
+	a.bodies = append(a.bodies, body)
+	w.WriteHeader(map[string]int{http.MethodPost: 201, http.MethodPatch: 200, http.MethodDelete: 202}[r.Method])
+	_, _ = io.WriteString(w, "{}")
+}
+
+func (a *fakeAPI) problem(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+}
+
+func (a *fakeAPI) list(w http.ResponseWriter, r *http.Request) {
+	from := 0
+	_, _ = fmt.Sscan(r.URL.Query().Get("after"), &from)
+	to := min(from+2, len(a.tenants))
+	items := []json.RawMessage{}
+	for _, t := range a.tenants[from:to] {
+		items = append(items, json.RawMessage(t))
+	}
+	answer := map[string]any{"items": items, "nextCursor": nil}
+	if to < len(a.tenants) {
+		answer["nextCursor"] = strconv.Itoa(to)
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func doc(id, more string) string {
+	return fmt.Sprintf(`{"id": %q, "name": %q, "domain": "%s.example", "status": "active", "settings": {%s}}`, id, id, id, more)
+}
+
+func yamlFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tenants.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+// tool runs plan or apply against an API, and never shows the key.
+func tool(t *testing.T, url string, args ...string) outcome {
+	t.Helper()
+	run := mailturaWith(t, []string{"MAILTURA_URL=" + url, "MAILTURA_OPERATOR_KEY=" + operatorKey}, args...)
+	require.NotContains(t, run.stdout+run.stderr, "verysecret")
+	return run
+}
+
+const wanted = `tenants:
+  - {id: same, domain: same.example}
+  - {id: other, domain: other.example, quotas: {dailyLimit: 10}}
+  - {id: new, domain: new.example, fromEmail: hello@new.example}
+`
+
+func have() []string {
+	return []string{doc("same", ""), doc("gone", ""), doc("going", ""), doc("other", `"dailyLimit": 5, "fromEmail": "a@other.example"`)}
+}
+
+func TestPlan_ShowsTheDifference(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	run := tool(t, api.URL, "plan", "-f", yamlFile(t, wanted))
+	require.Equal(t, outcome{code: 2, stdout: "~ tenant other: update\n    dailyLimit: 5 -> 10\n" +
+		"    fromEmail: \"a@other.example\" -> null\n+ tenant new: create\n"}, run)
+	require.Empty(t, api.changes, "plan changes nothing")
+
+	run = tool(t, api.URL, "plan", "--prune", "-f", yamlFile(t, wanted))
+	require.Equal(t, 2, run.code)
+	require.Contains(t, run.stdout, "- tenant going: delete\n- tenant gone: delete\n")
+	require.Empty(t, api.changes)
+
+	run = tool(t, api.URL, "plan", "-f", yamlFile(t, "tenants: [{id: same, domain: same.example}]"))
+	require.Equal(t, outcome{stdout: "Nothing to change.\n"}, run, "tenants that the file does not have are not touched")
+}
+
+func TestApply_MakesTheChanges(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	run := tool(t, api.URL, "apply", "-f", yamlFile(t, wanted))
+	require.Zero(t, run.code, run.stderr)
+	require.Contains(t, run.stdout, "2 of 2 changes made.\n")
+	require.Equal(t, []string{"PATCH /api/v1/tenants/other", "POST /api/v1/tenants"}, api.changes)
+	require.Equal(t, "new", api.bodies[1]["id"])
+	settings := api.bodies[0]["settings"].(map[string]any)
+	require.EqualValues(t, 10, settings["dailyLimit"])
+	value, there := settings["fromEmail"]
+	require.True(t, there && value == nil, "a setting that the file does not have is taken back")
+
+	run = tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, wanted))
+	require.Zero(t, run.code, run.stderr)
+	require.Equal(t, []string{"DELETE /api/v1/tenants/going", "DELETE /api/v1/tenants/gone"}, api.changes[4:])
+
+	run = tool(t, api.URL, "apply", "-f", yamlFile(t, "tenants: []"))
+	require.Equal(t, outcome{stdout: "0 of 0 changes made.\n"}, run)
+}
+
+func TestApply_StopsAtWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	api.refuse = http.MethodPost
+	run := tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, wanted))
+	require.Equal(t, 1, run.code)
+	require.Equal(t, "mailtura: create tenant new: invalid_request: The request is not acceptable.\n"+
+		"  body.settings.fromEmail: is not on the domain\n", run.stderr)
+	require.Equal(t, []string{"PATCH /api/v1/tenants/other"}, api.changes)
+	require.NotContains(t, run.stdout, "changes made")
+}
+
+func TestPlan_ErrorsCanBeUnderstood(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t)
+	odd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = io.WriteString(w, "<html>")
+	}))
+	t.Cleanup(odd.Close)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	good := yamlFile(t, wanted)
+	for name, c := range map[string]struct {
+		url, file string
+		want      []string
+	}{
+		"no YAML":           {api.URL, yamlFile(t, "tenants: ["), []string{"tenants.yaml: ", "[1:"}},
+		"misspelt":          {api.URL, yamlFile(t, "tenants:\n  - {id: a1, domian: a.example}"), []string{"domian", "[2:"}},
+		"not acceptable":    {api.URL, yamlFile(t, "tenants:\n  - {id: a1, domain: nodomain}"), []string{"[2:", "domain"}},
+		"not the API":       {odd.URL, good, []string{"list tenants: the API answered 502 Bad Gateway"}},
+		"nobody listens":    {closed.URL, good, []string{"list tenants: ", "connection refused"}},
+		"no address at all": {"http://[", good, []string{"--url", "http://host"}},
+		"no scheme":         {"127.0.0.1:8080", good, []string{"--url", "http://host"}},
+	} {
+		run := tool(t, c.url, "plan", "-f", c.file)
+		require.Equal(t, 1, run.code, "%s: %s", name, run.stderr)
+		for _, want := range c.want {
+			require.Contains(t, run.stderr, want, name)
+		}
+	}
+	run := mailturaWith(t, []string{"MAILTURA_URL=" + api.URL}, "plan", "-f", good, "--key", "mt_op_wrong_verysecret")
+	require.Equal(t, outcome{code: 1, stderr: "mailtura: list tenants: unauthorized: The key is not known.\n"}, run)
+	help := tool(t, api.URL, "plan", "--help")
+	require.Contains(t, help.stdout, "MAILTURA_OPERATOR_KEY")
+	require.Zero(t, help.code)
+}
