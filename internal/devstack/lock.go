@@ -27,5 +27,8 @@ func Lock(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
-	return func() { _ = file.Close() }, nil
+	return func() {
+		_ = unlockFile(file) // a child that is just being started may hold the file open
+		_ = file.Close()
+	}, nil
 }

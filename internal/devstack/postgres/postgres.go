@@ -59,21 +59,46 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, done: make(chan struct{})}
+	s := &Server{dir: dir}
 	if err := s.prepare(ctx, bin, owner, cfg.Fast); err != nil {
 		return nil, err
 	}
+	for deadline := time.Now().Add(leftoversEnd); ; {
+		err := s.startOnce(ctx, bin, owner, cfg)
+		if err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, errLeftovers) || time.Now().After(deadline) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// errLeftovers: child processes of a server that was killed still hold its shared memory.
+// They notice, and end.
+var errLeftovers = errors.New("processes of an earlier run have not ended")
+
+const leftoversEnd = 30 * time.Second
+
+// startOnce starts the server and returns when it answers.
+func (s *Server) startOnce(ctx context.Context, bin string, owner *owner, cfg Config) (err error) {
+	s.done = make(chan struct{})
 	if s.port, err = choosePort(cfg.Port); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.launch(bin, owner, cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		_ = s.Stop(context.WithoutCancel(ctx))
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 func choosePort(port int) (int, error) {
@@ -131,7 +156,11 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("PostgreSQL did not start: %s", s.lastLine())
+			last := s.lastLine()
+			if strings.Contains(last, "old server processes") {
+				return fmt.Errorf("PostgreSQL did not start: %w", errLeftovers)
+			}
+			return fmt.Errorf("PostgreSQL did not start: %s", last)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for PostgreSQL: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(20 * time.Millisecond):
