@@ -21,6 +21,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
@@ -61,21 +62,22 @@ func newBundle(t *testing.T, settings tenant.Settings) *bundle {
 	t.Cleanup(func() { require.NoError(t, b.inbox.Close(context.WithoutCancel(t.Context()))) })
 	b.Log = slog.New(slog.DiscardHandler)
 	b.Transport = newRelay(t, "smtp://"+b.inbox.SMTPAddr())
-	b.Permits = activities.NewPermits(&fakeLessor{})
+	b.Permits, b.Turns = activities.NewPermits(&fakeLessor{}), activities.NewTurns(16)
 	_, err = b.Store.CreateTenant(t.Context(), tenant.Tenant{ID: acme, Name: acme, Domain: "acme.com", Settings: settings.WithDefaults()})
 	require.NoError(t, err)
 	require.NoError(t, b.Store.ActivateTenant(t.Context(), acme))
 	return b
 }
 
-func newRelay(t *testing.T, url string) *smtpout.Relay {
+func newRelay(t *testing.T, url string) *smtpout.Relays {
 	t.Helper()
 	cfg, err := smtpout.ParseURL(url)
 	require.NoError(t, err)
 	relay, err := smtpout.New(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	t.Cleanup(relay.Close)
-	return relay
+	relays := smtpout.NewRelays(relay)
+	t.Cleanup(relays.Close)
+	return relays
 }
 
 func newActivityEnvironment(t *testing.T, a any) *testsuite.TestActivityEnvironment {
@@ -96,17 +98,23 @@ func setContext(env *testsuite.TestActivityEnvironment, ctx context.Context) { /
 // dispatch accepts emails of the tenant as one dispatch.
 func (b *bundle) dispatch(emails ...email.Email) activities.DeliverInput {
 	b.t.Helper()
+	receipts, err := b.Store.Accept(b.t.Context(), time.Now(), []intake.Request{{Emails: emails}})
+	require.NoError(b.t, err)
+	for _, receipt := range receipts[0] {
+		require.NoError(b.t, receipt.Err)
+	}
+	return b.claim(emails...)
+}
+
+// claim makes a dispatch of accepted emails.
+func (b *bundle) claim(emails ...email.Email) activities.DeliverInput {
+	b.t.Helper()
 	ids := make([]uuid.UUID, len(emails))
 	for i, e := range emails {
 		ids[i] = e.ID
 	}
-	receipts, err := b.Store.Accept(b.t.Context(), time.Now(), emails)
-	require.NoError(b.t, err)
-	for _, receipt := range receipts {
-		require.NoError(b.t, receipt.Err)
-	}
 	dispatch := id.New()
-	claimed, err := b.Store.ClaimDispatch(b.t.Context(), acme, dispatch, ids)
+	claimed, err := b.Store.ClaimDispatch(b.t.Context(), acme, email.Transactional, dispatch, ids)
 	require.NoError(b.t, err)
 	require.Equal(b.t, len(emails), claimed)
 	return activities.DeliverInput{TenantID: acme, DispatchID: dispatch}
@@ -135,7 +143,7 @@ func (b *bundle) try(ctx context.Context, in activities.DeliverInput) (result ac
 func newEmail(to ...string) email.Email {
 	e := email.Email{
 		ID: id.New(), TenantID: acme, From: address.Address{Name: "Acme", Addr: "noreply@acme.com"}, Subject: "Hello",
-		Content: email.Content{Text: "literal text"},
+		Class: email.Transactional, Content: email.Content{Text: "literal text"},
 	}
 	for _, addr := range to {
 		e.Recipients = append(e.Recipients, recipient(email.To, addr))

@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/google/uuid"
 
@@ -27,7 +26,7 @@ func newMessages(engine *template.Engine, letters map[uuid.UUID]*store.Letter) *
 // composeLetter renders an email and puts it into the form of RFC 5322. The bytes are the
 // same for every recipient and every attempt.
 func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter) (message, error) {
-	body, err := render(ctx, engine, l)
+	body, err := engine.RenderEmail(ctx, l.Rendering())
 	if err != nil {
 		return message{}, err
 	}
@@ -55,39 +54,6 @@ func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter
 		return message{}, fault.Wrap(err, fault.Invalid, "not_composable", "The message could not be composed.")
 	}
 	return message{bytes: raw, utf8: needsUTF8(m)}, nil
-}
-
-// render fills in the variables. An email without a template is literal unless it brings variables.
-func render(ctx context.Context, engine *template.Engine, l *store.Letter) (template.Rendered, error) {
-	source, key := template.Source{Subject: l.Subject, HTML: l.Content.HTML, Text: l.Content.Text}, ""
-	switch {
-	case l.Template != nil:
-		source = *l.Template
-		key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
-		if l.Subject != "" { // the email's own subject stands in for the template's
-			source.Subject, key = l.Subject, ""
-		}
-	case l.Content.Variables == nil:
-		return withText(template.Rendered(source))
-	}
-	rendered, err := engine.Render(ctx, key, source, l.Content.Variables)
-	if err != nil {
-		return rendered, err
-	}
-	return withText(rendered)
-}
-
-// withText derives the text part from the HTML part where there is none.
-func withText(r template.Rendered) (template.Rendered, error) {
-	if r.Text != "" || r.HTML == "" {
-		return r, nil
-	}
-	text, err := template.TextFromHTML(r.HTML)
-	if err != nil {
-		return r, fmt.Errorf("derive text: %w", err)
-	}
-	r.Text = text
-	return r, nil
 }
 
 func addAddresses(m *compose.Message, l *store.Letter) error {

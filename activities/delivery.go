@@ -26,14 +26,17 @@ const (
 	chunk          = 100             // recipients that are loaded and claimed together
 	parallel       = 16              // hand-overs of one chunk at the same time
 	heartbeatEvery = 5 * time.Second // a third of the heartbeat timeout
+	maxTurn        = 2 * time.Second // after which a delivery lets others have its slot
 )
 
 // Transport hands one message to the next mail server.
 type Transport interface {
 	Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt
+	// ReadyAt is when a message can be tried; not after now when one can be at once.
+	ReadyAt() time.Time
 }
 
-var _ Transport = (*smtpout.Relay)(nil)
+var _ Transport = (*smtpout.Relays)(nil)
 
 // Delivery has the activity that sends.
 type Delivery struct {
@@ -41,6 +44,7 @@ type Delivery struct {
 	Templates *template.Engine
 	Transport Transport
 	Permits   *Permits
+	Turns     *Turns // at the transport
 	Log       *slog.Logger
 }
 
@@ -56,7 +60,7 @@ type DeliverInput struct {
 const (
 	ReasonRetry     = "another attempt"
 	ReasonRateLimit = "the rate limit"
-	ReasonTenant    = "the tenant to become active"
+	ReasonTransport = "a mail server"
 )
 
 // DeliverResult counts the recipients of the dispatch by where they stand.
@@ -64,12 +68,15 @@ type DeliverResult struct {
 	Sent       int       `json:"sent"`
 	Bounced    int       `json:"bounced"`
 	Failed     int       `json:"failed"`
+	Cancelled  int       `json:"cancelled"`
+	Expired    int       `json:"expired"`
 	Unknown    int       `json:"unknown"`
 	Deferred   int       `json:"deferred"`
 	Queued     int       `json:"queued"`
 	NextAt     time.Time `json:"nextAt"` // when to deliver again, if anything is open
 	Reason     string    `json:"reason,omitempty"`
 	TenantGone bool      `json:"tenantGone,omitempty"`
+	More       bool      `json:"more,omitempty"` // something can be delivered at once: only the turn was over
 }
 
 // Open is how many recipients have no final status.
@@ -101,18 +108,32 @@ type delivery struct {
 	*Delivery
 	in      DeliverInput
 	tenant  tenant.Tenant
-	blocked time.Time // no permits before this
+	blocked time.Time // nothing can be done before this
+	reason  string    // why
+	more    bool      // the turn was over before the work was
 }
 
 func (r *delivery) deliver(ctx context.Context) error {
-	for !stopping(ctx) {
+	for began := time.Now(); !stopping(ctx); {
+		if r.more = time.Since(began) > maxTurn; r.more {
+			return nil
+		}
+		if at := r.Transport.ReadyAt(); at.After(time.Now()) {
+			r.blocked, r.reason = at, ReasonTransport
+			return nil
+		}
 		due, err := r.Store.ListDue(ctx, r.in.TenantID, r.in.DispatchID, time.Now(), chunk)
 		if err != nil {
 			return err
 		}
-		due, err = r.settle(ctx, due)
-		if err != nil || len(due) == 0 {
+		if len(due) == 0 {
+			return nil
+		}
+		if due, err = r.settle(ctx, due); err != nil {
 			return err
+		}
+		if len(due) == 0 { // the whole chunk is settled: look for more
+			continue
 		}
 		permits, err := r.Permits.Take(ctx, r.tenant, len(due))
 		if err != nil {
@@ -122,7 +143,7 @@ func (r *delivery) deliver(ctx context.Context) error {
 			return err
 		}
 		if permits.Count() < len(due) {
-			r.blocked = permits.RetryAt()
+			r.blocked, r.reason = permits.RetryAt(), ReasonRateLimit
 			return nil
 		}
 	}
@@ -140,57 +161,59 @@ func stopping(ctx context.Context) bool {
 	}
 }
 
-// settle gives recipients whose attempt was cut off the status that the tenant chose, and
-// leaves those that are to be sent.
+// settle gives recipients whose attempt was cut off the status that the tenant chose, ends
+// those whose email has expired, and leaves those that are to be sent.
 func (r *delivery) settle(ctx context.Context, due []store.Due) ([]store.Due, error) {
 	hold := r.tenant.Settings.OnUnknownOutcome == tenant.Hold
-	var cut []uuid.UUID
+	var cut, expired []uuid.UUID
 	var send []store.Due
 	for _, recipient := range due {
 		if recipient.CutOff {
 			cut = append(cut, recipient.RecipientID)
 		}
-		if !recipient.CutOff || !hold {
+		switch {
+		case recipient.CutOff && hold:
+		case recipient.Expired:
+			expired = append(expired, recipient.RecipientID)
+		default:
 			send = append(send, recipient)
 		}
 	}
-	if len(cut) == 0 {
-		return due, nil
-	}
-	r.Log.WarnContext(ctx, "attempts were cut off", slog.Int("recipients", len(cut)), slog.Bool("held", hold))
-	status := email.Queued
-	if hold {
-		status = email.Unknown
-	}
-	if err := r.Store.SettleCutOff(ctx, r.in.TenantID, cut, status, time.Now()); err != nil {
-		return nil, err
-	}
-	if len(send) == 0 { // the whole chunk is held: look for more
-		again, err := r.Store.ListDue(ctx, r.in.TenantID, r.in.DispatchID, time.Now(), chunk)
-		if err != nil {
+	if len(cut) > 0 {
+		r.Log.WarnContext(ctx, "attempts were cut off", slog.Int("recipients", len(cut)), slog.Bool("held", hold))
+		status := email.Queued
+		if hold {
+			status = email.Unknown
+		}
+		if err := r.Store.SettleCutOff(ctx, r.in.TenantID, cut, status, time.Now()); err != nil {
 			return nil, err
 		}
-		return r.settle(ctx, again)
+	}
+	if len(expired) > 0 {
+		if err := r.Store.ExpireRecipients(ctx, r.in.TenantID, expired, time.Now()); err != nil {
+			return nil, err
+		}
 	}
 	return send, nil
 }
 
 func (r *delivery) result(ctx context.Context) (DeliverResult, error) {
-	p, err := r.Store.Progress(ctx, r.in.TenantID, r.in.DispatchID)
+	p, err := r.Store.Progress(ctx, r.in.TenantID, r.in.DispatchID, time.Now())
 	if err != nil {
 		return DeliverResult{}, activityError(err)
 	}
 	result := DeliverResult{
-		Sent: p.Sent, Bounced: p.Bounced, Failed: p.Failed, Unknown: p.Unknown, Deferred: p.Deferred, Queued: p.Queued,
-		NextAt: p.NextAttemptAt, Reason: ReasonRetry,
+		Sent: p.Sent, Bounced: p.Bounced, Failed: p.Failed, Cancelled: p.Cancelled, Expired: p.Expired, Unknown: p.Unknown,
+		Deferred: p.Deferred, Queued: p.Queued,
+		NextAt: p.NextAttemptAt, Reason: ReasonRetry, More: r.more && p.Queued > 0,
 	}
 	if p.Queued > 0 {
 		at := r.blocked
 		if at.IsZero() { // put back by this run, or in the hands of another
-			at = time.Now().Add(time.Second)
+			at, r.reason = time.Now().Add(time.Second), ReasonRetry
 		}
 		if result.NextAt.IsZero() || at.Before(result.NextAt) {
-			result.NextAt, result.Reason = at, ReasonRateLimit
+			result.NextAt, result.Reason = at, r.reason
 		}
 	}
 	return result, nil

@@ -55,12 +55,9 @@ func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) er
 			continue
 		}
 		group.Go(func() error {
-			if err := permits.Wait(ctx); err != nil {
-				outcomes <- putBack(recipient, number)
-				return err
-			}
-			outcomes <- r.attempt(ctx, messages, recipient, number)
-			return nil
+			o, err := r.attempt(ctx, messages, permits, recipient, number)
+			outcomes <- o
+			return err
 		})
 	}
 	sent := group.Wait()
@@ -119,16 +116,19 @@ func (r *delivery) writeOutcomes(ctx context.Context, outcomes <-chan store.Outc
 }
 
 // putBack ends an attempt that never came to a hand-over.
-func putBack(recipient store.Due, number int) store.Outcome {
+func putBack(recipient store.Due, number int, reason, detail string) store.Outcome {
 	return store.Outcome{
 		RecipientID: recipient.RecipientID, Number: number, FinishedAt: time.Now(),
-		Verdict: string(outcome.Deferred), Phase: "permit", Reply: "interrupted before the hand-over",
-		Status: email.Queued, Reason: "interrupted",
+		Verdict: string(outcome.Deferred), Phase: "wait", Reply: detail,
+		Status: email.Queued, Reason: reason,
 	}
 }
 
-// attempt hands one message over and decides what becomes of its recipient.
-func (r *delivery) attempt(ctx context.Context, messages *messages, recipient store.Due, number int) store.Outcome {
+// attempt hands one message over and decides what becomes of its recipient. An error means
+// that it was interrupted before, and that the recipient is put back.
+func (r *delivery) attempt(
+	ctx context.Context, messages *messages, permits *Grant, recipient store.Due, number int,
+) (store.Outcome, error) {
 	letter := messages.letters[recipient.EmailID]
 	ctx, span := startAttempt(ctx, letter, recipient)
 	defer span.End()
@@ -136,19 +136,28 @@ func (r *delivery) attempt(ctx context.Context, messages *messages, recipient st
 	msg, err := messages.get(ctx, recipient.EmailID)
 	if err != nil {
 		span.SetStatus(codes.Error, "the message could not be composed")
-		return r.notComposed(ctx, o, letter, err)
+		return r.notComposed(ctx, o, letter, err), nil
 	}
 	envelope := smtpout.Envelope{From: letter.From.Addr, To: recipient.Address, UTF8: msg.utf8 || !ascii(recipient.Address)}
+	if err := permits.Wait(ctx, r.Turns.Of(r.in.TenantID, r.tenant.Settings.FairShare())); err != nil {
+		return putBack(recipient, number, "interrupted", "interrupted before the hand-over"), err
+	}
 	a := r.Transport.Send(ctx, envelope, msg.bytes)
+	r.Turns.Done()
+	if a.NotTried {
+		span.SetStatus(codes.Error, "no mail server can be reached")
+		return putBack(recipient, number, "mail_server_down", "no mail server can be reached"), nil
+	}
 	result := a.Result()
 	o.FinishedAt, o.Verdict, o.Phase, o.Reason = a.Started.Add(a.Duration), string(result.Verdict), string(a.Phase), string(result.Category)
 	o.Code, o.Enhanced, o.Reply, o.Peer, o.TLS = a.Reply.Code, a.Reply.Enhanced, replyText(a), a.Peer, a.TLS
-	o.Status, o.NextAttempt = r.next(result.Verdict, number, letter.CreatedAt, o.FinishedAt)
+	o.Dialogue = a.Dialogue
+	o.Status, o.NextAttempt = r.next(result.Verdict, number, letter, o.FinishedAt)
 	endAttempt(span, a, result)
 	if a.Err != nil {
 		r.Log.WarnContext(ctx, "attempt had trouble", slog.String(telemetry.SMTPPhase, string(a.Phase)), slog.Any("error", a.Err))
 	}
-	return o
+	return o, nil
 }
 
 // notComposed ends an attempt whose message could not be made. What is wrong with the
@@ -161,12 +170,12 @@ func (r *delivery) notComposed(ctx context.Context, o store.Outcome, letter *sto
 	}
 	o.FinishedAt, o.Verdict, o.Phase = time.Now(), string(verdict), "compose"
 	o.Reason, o.Reply = reason, publicText(err)
-	o.Status, o.NextAttempt = r.next(verdict, o.Number, letter.CreatedAt, o.FinishedAt)
+	o.Status, o.NextAttempt = r.next(verdict, o.Number, letter, o.FinishedAt)
 	return o
 }
 
 // next is the status of a recipient after an attempt, and when it is tried again.
-func (r *delivery) next(v outcome.Verdict, number int, accepted, now time.Time) (email.Status, time.Time) {
+func (r *delivery) next(v outcome.Verdict, number int, letter *store.Letter, now time.Time) (email.Status, time.Time) {
 	switch v {
 	case outcome.Accepted:
 		return email.Sent, time.Time{}
@@ -180,8 +189,11 @@ func (r *delivery) next(v outcome.Verdict, number int, accepted, now time.Time) 
 		}
 	case outcome.Deferred:
 	}
-	if at, ok := outcome.NextTry(number, accepted, now, time.Time{}, jitter()); ok {
+	if at, ok := outcome.NextTry(number, letter.TriedSince, now, letter.ExpiresAt, jitter()); ok {
 		return email.Deferred, at
+	}
+	if !letter.ExpiresAt.IsZero() && letter.ExpiresAt.Before(letter.TriedSince.Add(outcome.GiveUpAfter)) {
+		return email.Expired, time.Time{}
 	}
 	return email.Failed, time.Time{}
 }

@@ -66,28 +66,30 @@ type DeleteTenantRowsInput struct {
 
 // DeleteTenantRowsResult counts the rows that were deleted.
 type DeleteTenantRowsResult struct {
-	Rows int64 `json:"rows"`
+	Rows map[string]int64 `json:"rows"` // by table
 }
 
-// DeleteTenantRows empties one table of a tenant in chunks. The count on the deletion's
+// DeleteTenantRows empties one table of a tenant, with what belongs to its rows, in chunks. The count on the deletion's
 // record moves with each chunk; the heartbeat keeps it for a retry.
 func (l *Lifecycle) DeleteTenantRows(ctx context.Context, in DeleteTenantRowsInput) (DeleteTenantRowsResult, error) {
 	ctx = telemetry.WithTenant(ctx, in.TenantID)
-	var result DeleteTenantRowsResult
+	result := DeleteTenantRowsResult{Rows: map[string]int64{}}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &result); err != nil {
 			return result, activityError(err)
 		}
 	}
 	for {
-		n, err := l.Store.DeleteTenantRows(ctx, in.TenantID, in.DeletionID, in.Table, deleteChunk)
+		deleted, err := l.Store.DeleteTenantRows(ctx, in.TenantID, in.DeletionID, in.Table, deleteChunk)
 		if err != nil {
 			return result, activityError(err)
 		}
-		if n == 0 {
+		if len(deleted) == 0 {
 			return result, nil
 		}
-		result.Rows += n
+		for table, n := range deleted {
+			result.Rows[table] += n
+		}
 		activity.RecordHeartbeat(ctx, result)
 	}
 }

@@ -50,7 +50,7 @@ func deleteRows(t *testing.T, l *activities.Lifecycle, in activities.DeleteTenan
 	t.Helper()
 	env := newActivityEnvironment(t, l)
 	if before > 0 {
-		env.SetHeartbeatDetails(activities.DeleteTenantRowsResult{Rows: before})
+		env.SetHeartbeatDetails(activities.DeleteTenantRowsResult{Rows: map[string]int64{in.Table: before}})
 	}
 	value, err := env.ExecuteActivity(l.DeleteTenantRows, in)
 	if err != nil {
@@ -58,7 +58,7 @@ func deleteRows(t *testing.T, l *activities.Lifecycle, in activities.DeleteTenan
 	}
 	var result activities.DeleteTenantRowsResult
 	require.NoError(t, value.Get(&result))
-	return result.Rows, nil
+	return result.Rows[in.Table], nil
 }
 
 func TestDeleteTenantRows(t *testing.T) {

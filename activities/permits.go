@@ -126,11 +126,12 @@ func (l *leaser) spend(want int, now time.Time) (slots []slot) {
 	return slots
 }
 
-// Wait returns when the next attempt of the grant may start. A slot that has lapsed
-// because the process was late is replaced by another one.
-func (g *Grant) Wait(ctx context.Context) error {
+// Wait returns when the next attempt of the grant may start and has its turn at the
+// transport. A slot that has lapsed because the process was late, or the turn came late, is
+// replaced by another one.
+func (g *Grant) Wait(ctx context.Context, t Turn) error {
 	if g.leaser == nil {
-		return ctx.Err()
+		return t.wait(ctx)
 	}
 	for {
 		s, ok := g.next()
@@ -143,9 +144,17 @@ func (g *Grant) Wait(ctx context.Context) error {
 		if err := sleepUntil(ctx, s.at); err != nil {
 			return err
 		}
-		if !time.Now().After(s.until) {
-			return sleepUntil(ctx, g.leaser.admit(g.tenant))
+		if err := t.wait(ctx); err != nil {
+			return err
 		}
+		if !time.Now().After(s.until) {
+			if err := sleepUntil(ctx, g.leaser.admit(g.tenant)); err != nil {
+				t.turns.Done()
+				return err
+			}
+			return nil
+		}
+		t.turns.Done()
 	}
 }
 

@@ -36,7 +36,7 @@ func TestPermits_NoLimitAsksNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1000, grant.Count())
 	for range 1000 {
-		require.NoError(t, grant.Wait(t.Context()))
+		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
 	}
 	require.Empty(t, lessor.calls())
 }
@@ -101,8 +101,8 @@ func TestPermits_ReplacesLapsedSlots(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, grant.Count())
 	<-time.After(25 * time.Millisecond) // the process is late
-	require.NoError(t, grant.Wait(t.Context()))
-	require.NoError(t, grant.Wait(t.Context()))
+	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
 	asked := lessor.calls()
 	require.Len(t, asked, 3)
 	require.Equal(t, []int{2, 1, 1}, []int{asked[0].Want, asked[1].Want, asked[2].Want})
@@ -114,7 +114,7 @@ func TestPermits_WaitsForTheSlot(t *testing.T) {
 	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(1, opens, time.Minute), nil }}
 	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1)
 	require.NoError(t, err)
-	require.NoError(t, grant.Wait(t.Context()))
+	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
 	require.False(t, time.Now().Before(opens))
 }
 
@@ -127,7 +127,7 @@ func TestPermits_GateKeepsSpacing(t *testing.T) {
 	require.NoError(t, err)
 	started := time.Now()
 	for range 6 {
-		require.NoError(t, grant.Wait(t.Context()))
+		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
 	}
 	require.GreaterOrEqual(t, time.Since(started), 50*time.Millisecond)
 }
@@ -141,7 +141,7 @@ func TestPermits_WaitEndsWithTheContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, grant.Wait(ctx), context.Canceled)
+	require.ErrorIs(t, grant.Wait(ctx, anyTurn()), context.Canceled)
 }
 
 func TestDeliver_GrantOfLessThanWanted(t *testing.T) {
@@ -228,7 +228,10 @@ func TestDeliver_CancelledWhileWaitingPutsBack(t *testing.T) {
 		require.Equal(t, email.Queued, r.Status)
 		attempts := b.attempts(r.ID)
 		require.Len(t, attempts, 1)
-		require.Equal(t, [2]string{"deferred", "permit"}, [2]string{attempts[0].Verdict, attempts[0].Phase})
+		require.Equal(t, [2]string{"deferred", "wait"}, [2]string{attempts[0].Verdict, attempts[0].Phase})
 	}
 	require.Empty(t, b.mails())
 }
+
+// anyTurn is one that need not be waited for.
+func anyTurn() activities.Turn { return activities.NewTurns(1).Of(acme, 1) }

@@ -39,10 +39,10 @@ type KeyPath struct {
 
 func (s *Server) registerAPIKeys() {
 	tags := []string{"API Keys"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, tenantAccess, s.createsSecret(huma.Operation{
 		OperationID: "create-api-key", Method: http.MethodPost, Path: "/api-keys", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a key of the tenant",
-	}, s.createAPIKey)
+	}), s.createAPIKey)
 	register(s, tenantAccess, huma.Operation{
 		OperationID: "list-api-keys", Method: http.MethodGet, Path: "/api-keys", Tags: tags, Summary: "List the tenant's keys",
 	}, s.listAPIKeys)
@@ -86,6 +86,7 @@ func (s *Server) revokeAPIKey(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, noSuch("key_not_found", "key")
 	}
+	defer s.known.forget()
 	return nil, s.Store.RevokeTenantKey(ctx, caller(ctx).ID, keyID)
 }
 

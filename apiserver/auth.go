@@ -66,7 +66,7 @@ func (s *Server) authorize(ctx context.Context, access access, authorization, te
 	case !operator:
 		tenantID = credential.TenantID
 	}
-	return s.Store.Tenant(ctx, tenantID)
+	return s.known.tenant(ctx, tenantID)
 }
 
 // errKey is the same for every key that is not good, so that it tells nothing.
@@ -82,7 +82,7 @@ func (s *Server) credential(ctx context.Context, authorization string) (store.Cr
 	if !ok {
 		return store.Credential{}, errKey
 	}
-	c, err := s.Store.Credential(ctx, key.Prefix)
+	c, err := s.known.credential(ctx, key.Prefix)
 	if fault.KindOf(err) == fault.NotFound && err != nil {
 		return c, errKey
 	}

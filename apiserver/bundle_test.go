@@ -20,6 +20,7 @@ import (
 
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/store"
@@ -70,22 +71,30 @@ func newBundleOn(t *testing.T, temporal client.Client) *bundle {
 	t.Cleanup(b.store.Close)
 	templates, err := engine()
 	require.NoError(t, err)
-	acceptor := intake.NewAcceptor(b.store, func(p []intake.Pending) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.accepted = append(b.accepted, p...)
-	})
-	t.Cleanup(acceptor.Close)
-	b.Server = apiserver.New(apiserver.Config{
-		Store: b.store, Intake: acceptor, Flow: flow.NewClient(temporal, false), Templates: templates,
-		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
-		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
-	})
+	b.Server = b.process(temporal, templates)
 	key := apikey.New(apikey.Operator)
 	_, err = b.store.CreateOperatorKey(t.Context(), "operator", key)
 	require.NoError(t, err)
 	b.operator = key.Text()
 	return b
+}
+
+// process is an API process on the bundle's database.
+func (b *bundle) process(temporal client.Client, templates *template.Engine) *apiserver.Server {
+	acceptor := intake.NewAcceptor(b.store, b.handOn)
+	b.t.Cleanup(acceptor.Close)
+	return apiserver.New(apiserver.Config{
+		Store: b.store, Intake: acceptor, Resume: b.handOn, Flow: flow.NewClient(temporal, false), Templates: templates,
+		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
+		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
+	})
+}
+
+// handOn remembers emails that are to be sent.
+func (b *bundle) handOn(p []intake.Pending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accepted = append(b.accepted, p...)
 }
 
 // temporalAway is a client whose server can not be reached: nothing listens there.
@@ -263,10 +272,23 @@ func (b *bundle) exec(sql string, args ...any) {
 	require.NoError(b.t, err)
 }
 
+// values are the rows of a query with one column of text.
+func (b *bundle) values(sql string, args ...any) []string {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), b.url)
+	require.NoError(b.t, err)
+	defer conn.Close(context.WithoutCancel(b.t.Context())) //nolint:errcheck // a test's connection
+	rows, err := conn.Query(b.t.Context(), sql, args...)
+	require.NoError(b.t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(b.t, err)
+	return all
+}
+
 // dispatch makes a dispatch of emails, as the dispatcher does.
 func (b *bundle) dispatch(tenantID string, dispatch uuid.UUID, runID string, emails ...uuid.UUID) {
 	b.t.Helper()
-	claimed, err := b.store.ClaimDispatch(b.t.Context(), tenantID, dispatch, emails)
+	claimed, err := b.store.ClaimDispatch(b.t.Context(), tenantID, email.Transactional, dispatch, emails)
 	require.NoError(b.t, err)
 	require.Equal(b.t, len(emails), claimed)
 	require.NoError(b.t, b.store.SetDispatchRun(b.t.Context(), tenantID, dispatch, runID))

@@ -9,12 +9,14 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/mail/compose"
+	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -32,16 +34,21 @@ type compiler struct {
 	tenant tenant.Tenant
 	in     *SendEmail
 	out    email.Email
+	pins   pins
 	fields []fault.Field
 }
 
+// pins are templates that the emails of one request have in common.
+type pins map[string]store.Template
+
 // compile checks a request against the tenant and makes it an email with its template
 // pinned. The fault has a field for each thing that is wrong.
-func (s *Server) compile(ctx context.Context, t tenant.Tenant, in *SendEmail) (email.Email, error) {
+func (s *Server) compile(ctx context.Context, t tenant.Tenant, in *SendEmail, known pins) (email.Email, error) {
 	if err := tenant.MaySend(t.Status); err != nil {
 		return email.Email{}, err
 	}
-	c := compiler{tenant: t, in: in, out: email.Email{ID: id.New(), TenantID: t.ID, Subject: in.Subject, Tags: in.Tags}}
+	c := compiler{tenant: t, in: in, pins: known, out: email.Email{ID: id.New(), TenantID: t.ID, Subject: in.Subject, Tags: in.Tags}}
+	c.schedule(time.Now())
 	c.sender()
 	c.recipients()
 	c.labels()
@@ -73,6 +80,29 @@ func (c *compiler) fault(location string, err error) {
 func (c *compiler) line(location, value string) {
 	if code, message := compose.CheckLine(value); code != "" {
 		c.wrong(location, code, message)
+	}
+}
+
+// maxAhead is how far ahead an email can be scheduled.
+const maxAhead = 30 * 24 * time.Hour
+
+func (c *compiler) schedule(now time.Time) {
+	c.out.Class = email.Transactional
+	if c.in.Class != "" {
+		c.out.Class = email.Class(c.in.Class)
+	}
+	start := now
+	if at := c.in.ScheduledAt; at != nil && at.After(now) {
+		c.out.ScheduledAt, start = *at, *at
+		if at.After(now.Add(maxAhead)) {
+			c.wrong("body.scheduledAt", "out_of_range", "at most 30 days from now")
+		}
+	}
+	if at := c.in.ExpiresAt; at != nil {
+		c.out.ExpiresAt = *at
+		if !at.After(start) {
+			c.wrong("body.expiresAt", "out_of_range", "must be in the future, and after scheduledAt")
+		}
 	}
 }
 
@@ -230,8 +260,13 @@ func (s *Server) content(ctx context.Context, c *compiler) error {
 	return nil
 }
 
-func (s *Server) pin(ctx context.Context, c *compiler) error {
-	t, err := s.Store.Template(ctx, c.tenant.ID, c.in.Template)
+func (s *Server) pin(ctx context.Context, c *compiler) (err error) {
+	t, known := c.pins[c.in.Template]
+	if !known {
+		if t, err = s.Store.Template(ctx, c.tenant.ID, c.in.Template); err == nil {
+			c.pins[c.in.Template] = t
+		}
+	}
 	if err != nil {
 		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
 			c.wrong("body.template", f.Code, f.Detail)

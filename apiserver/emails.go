@@ -13,7 +13,7 @@ import (
 // Email is an email as it stands.
 type Email struct {
 	ID              string         `json:"id" example:"msg_01h455vb4pex5vsknk084sn02q"`
-	Status          string         `json:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown" doc:"What the recipients' statuses make together: under way as long as one of them is, then the worst of them"`
+	Status          string         `json:"status" enum:"scheduled,held,queued,sending,deferred,sent,bounced,failed,cancelled,expired,unknown" doc:"What the recipients' statuses make together: under way as long as one of them is, then the worst of them"`
 	From            string         `json:"from" example:"Acme Corporation <noreply@acme.com>"`
 	Subject         string         `json:"subject" doc:"As it was asked for; empty when the template has it"`
 	TemplateID      string         `json:"templateId,omitempty" example:"tpl_01h455vb4pex5vsknk084sn02q"`
@@ -22,6 +22,10 @@ type Email struct {
 	Metadata        map[string]any `json:"metadata"`
 	Recipients      []Recipient    `json:"recipients"`
 	Workflow        *Workflow      `json:"workflow" doc:"The Temporal workflow that sends it; null for the moment before one does"`
+	Class           string         `json:"class" enum:"transactional,bulk"`
+	ScheduledAt     *time.Time     `json:"scheduledAt,omitempty" doc:"When it was asked to be sent"`
+	ExpiresAt       *time.Time     `json:"expiresAt,omitempty"`
+	ReleaseAt       *time.Time     `json:"releaseAt,omitempty" doc:"Until when a scheduled or held email waits"`
 	CreatedAt       time.Time      `json:"createdAt"`
 }
 
@@ -31,7 +35,7 @@ type Recipient struct {
 	Email         string     `json:"email" example:"ada@example.com"`
 	Name          string     `json:"name,omitempty"`
 	Kind          string     `json:"kind" enum:"to,cc,bcc"`
-	Status        string     `json:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown"`
+	Status        string     `json:"status" enum:"scheduled,held,queued,sending,deferred,sent,bounced,failed,cancelled,expired,unknown"`
 	Attempts      int        `json:"attempts" doc:"Hand-overs so far"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt" doc:"When a deferred recipient is tried again"`
 	Reason        string     `json:"reason,omitempty" doc:"Category of the last answer" example:"mailbox_full"`
@@ -44,26 +48,18 @@ type EmailPath struct {
 	ID string `path:"id" maxLength:"40" example:"msg_01h455vb4pex5vsknk084sn02q"`
 }
 
-func (s *Server) getEmail(ctx context.Context, in *struct {
-	TenantHeader
-	EmailPath
-},
-) (*body[Email], error) {
-	emailID, err := id.Email.Parse(in.ID)
-	if err != nil {
-		return nil, noSuch("email_not_found", "email")
-	}
-	e, err := s.Store.Email(ctx, caller(ctx).ID, emailID)
+func (s *Server) getEmail(ctx context.Context, in *emailInput) (*body[Email], error) {
+	emailID, err := in.emailID()
 	if err != nil {
 		return nil, err
 	}
-	return &body[Email]{s.showEmail(caller(ctx).ID, e)}, nil
+	return s.emailNow(ctx, emailID)
 }
 
 func (s *Server) listEmails(ctx context.Context, in *struct {
 	TenantHeader
 	Page
-	Status    string `query:"status" enum:"queued,sending,deferred,sent,bounced,failed,unknown" doc:"Emails with a recipient of this status"`
+	Status    string `query:"status" enum:"scheduled,held,queued,sending,deferred,sent,bounced,failed,cancelled,expired,unknown" doc:"Emails with a recipient of this status"`
 	Recipient string `query:"recipient" maxLength:"254" doc:"Emails to this address"`
 	Tag       string `query:"tag" maxLength:"64" doc:"Emails with this tag"`
 },
@@ -80,6 +76,7 @@ func (s *Server) showEmail(tenantID string, e store.EmailRecord) Email {
 	shown := Email{
 		ID: id.Email.Format(e.ID), Status: string(e.Status()), From: e.From.String(), Subject: e.Subject,
 		TemplateVersion: e.TemplateVersion, Tags: e.Tags, Recipients: make([]Recipient, len(e.Recipients)), CreatedAt: e.CreatedAt.UTC(),
+		Class: string(e.Class), ScheduledAt: utc(e.ScheduledAt), ExpiresAt: utc(e.ExpiresAt), ReleaseAt: utc(e.ReleaseAt),
 	}
 	_ = json.Unmarshal(e.Metadata, &shown.Metadata) // it was an object when it was stored
 	if e.TemplateID != nil {

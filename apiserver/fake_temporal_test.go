@@ -20,6 +20,7 @@ type fakeTemporal struct {
 	mu      sync.Mutex
 	started []client.StartWorkflowOptions
 	signals []any
+	sent    []string // workflow and name of each signal
 }
 
 func (f *fakeTemporal) ExecuteWorkflow(
@@ -31,10 +32,11 @@ func (f *fakeTemporal) ExecuteWorkflow(
 	return &fakeRun{run: f.run, options: options}, nil
 }
 
-func (f *fakeTemporal) SignalWorkflow(_ context.Context, _, _, _ string, arg any) error {
+func (f *fakeTemporal) SignalWorkflow(_ context.Context, workflowID, _, name string, arg any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.signals = append(f.signals, arg)
+	f.sent = append(f.sent, workflowID+" "+name)
 	if f.noQuota {
 		return serviceerror.NewNotFound("no such workflow")
 	}

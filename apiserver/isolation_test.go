@@ -56,6 +56,8 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"create-template":     `{"name":"mine","text":"mine"}`,
 	"update-template":     `{"text":"mine"}`,
 	"send-email":          `{"to":"a@example.com","subject":"mine","text":"mine"}`,
+	"send-email-batch":    `{"emails":[{"to":"a@example.com","subject":"mine","text":"mine"}]}`,
+	"reschedule-email":    `{"scheduledAt":"2026-01-01T00:00:00Z"}`,
 }
 
 func (op operation) body(t *testing.T) any {
@@ -135,6 +137,7 @@ func TestIsolation_EveryOperation(t *testing.T) {
 	require.Equal(t, theirTemplate, must[apiserver.Template](b, http.StatusOK, http.MethodGet, templatesPath+"/theirs", victim, nil))
 	require.Equal(t, acme, b.get().Name)
 	require.Len(t, b.pending(), 1, "nothing was sent in their name")
+	require.Equal(t, "queued", b.email(victim, theirEmail.ID).Status, "nor cancelled")
 }
 
 // Lists and counts have nothing of another tenant, whatever they are asked.

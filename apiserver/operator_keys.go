@@ -12,10 +12,10 @@ import (
 
 func (s *Server) registerOperatorKeys() {
 	tags := []string{"Operator Keys"}
-	register(s, operatorAccess, huma.Operation{
+	register(s, operatorAccess, s.createsSecret(huma.Operation{
 		OperationID: "create-operator-key", Method: http.MethodPost, Path: "/operator-keys", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create an operator key",
-	}, s.createOperatorKey)
+	}), s.createOperatorKey)
 	register(s, operatorAccess, huma.Operation{
 		OperationID: "list-operator-keys", Method: http.MethodGet, Path: "/operator-keys", Tags: tags, Summary: "List operator keys",
 	}, s.listOperatorKeys)
@@ -47,5 +47,6 @@ func (s *Server) revokeOperatorKey(ctx context.Context, in *KeyPath) (*struct{},
 	if err != nil {
 		return nil, noSuch("key_not_found", "key")
 	}
+	defer s.known.forget()
 	return nil, s.Store.RevokeOperatorKey(ctx, keyID)
 }

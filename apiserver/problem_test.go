@@ -112,18 +112,21 @@ func TestRequest_BodyTooSlow(t *testing.T) {
 	b, key := newAcme(t, tenant.Settings{})
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
-	body, writer := io.Pipe()
-	t.Cleanup(func() { _ = writer.Close() })
-	go func() { _, _ = writer.Write([]byte(`{"name":`)) }() // and no more
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+v1+"/api-keys", body)
-	require.NoError(t, err)
-	r.Header.Set("Authorization", "Bearer "+key)
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	answer{t: t, Status: response.StatusCode, Header: response.Header, Body: string(text)}.problem(http.StatusRequestTimeout, "body_timeout")
+	for _, idempotencyKey := range []string{"", "k"} {
+		body, writer := io.Pipe()
+		t.Cleanup(func() { _ = writer.Close() })
+		go func() { _, _ = writer.Write([]byte(`{"name":`)) }() // and no more
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+v1+"/api-keys", body)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+key)
+		r.Header.Set("Idempotency-Key", idempotencyKey)
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close() //nolint:errcheck // read to its end
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		answer{t: t, Status: response.StatusCode, Header: response.Header, Body: string(text)}.problem(http.StatusRequestTimeout, "body_timeout")
+	}
 }
 
 // requireInternal requires the fixed sentence, and the cause in the log under the request id.

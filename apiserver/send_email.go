@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -31,6 +32,9 @@ type SendEmail struct {
 	Attachments []Attachment      `json:"attachments,omitempty" maxItems:"20"`
 	Headers     map[string]string `json:"headers,omitempty" doc:"Further header fields, such as List-Id. Fields that Mailtura sets itself are refused."`
 	Tags        []string          `json:"tags,omitempty" maxItems:"20" doc:"Words to find the email by"`
+	ScheduledAt *time.Time        `json:"scheduledAt,omitempty" doc:"Not before this time, at most 30 days ahead; in the past it means at once"`
+	ExpiresAt   *time.Time        `json:"expiresAt,omitempty" doc:"Of no use after this time: what was not sent by then expires"`
+	Class       string            `json:"class,omitempty" enum:"transactional,bulk" doc:"Bulk waits behind transactional mail; transactional when it is absent"`
 	Metadata    map[string]any    `json:"metadata,omitempty" doc:"Anything of yours, at most 8 kB of JSON; given back with the email"`
 }
 
@@ -41,6 +45,8 @@ type Attachment struct {
 	ContentType string `json:"contentType,omitempty" maxLength:"200" doc:"Guessed from the filename when it is absent" example:"application/pdf"`
 	ContentID   string `json:"contentId,omitempty" maxLength:"200" doc:"Makes it an inline part that html shows by cid:<contentId>" example:"logo"`
 }
+
+var sendEmailType = reflect.TypeFor[SendEmail]()
 
 // Addresses is one address or a list of them.
 type Addresses []string
@@ -68,7 +74,8 @@ func (Addresses) Schema(huma.Registry) *huma.Schema {
 // Accepted is the answer to an email that will be sent.
 type Accepted struct {
 	ID         string              `json:"id" example:"msg_01h455vb4pex5vsknk084sn02q"`
-	Status     string              `json:"status" enum:"queued" example:"queued"`
+	Status     string              `json:"status" enum:"queued,scheduled,held" example:"queued"`
+	ReleaseAt  *time.Time          `json:"releaseAt,omitempty" doc:"Until when a scheduled or held email waits"`
 	Recipients []AcceptedRecipient `json:"recipients"`
 	Quota      Quota               `json:"quota"`
 }
@@ -77,7 +84,7 @@ type Accepted struct {
 type AcceptedRecipient struct {
 	ID     string `json:"id" example:"rcp_01h455vb4pex5vsknk084sn02q"`
 	Email  string `json:"email" example:"ada@example.com"`
-	Status string `json:"status" enum:"queued" example:"queued"`
+	Status string `json:"status" enum:"queued,scheduled,held" example:"queued"`
 }
 
 type acceptedOutput struct {
@@ -91,25 +98,34 @@ func (s *Server) sendEmail(ctx context.Context, in *struct {
 	Body SendEmail
 },
 ) (*acceptedOutput, error) {
-	e, err := s.compile(ctx, caller(ctx), &in.Body)
+	e, err := s.compile(ctx, caller(ctx), &in.Body, pins{})
 	if err != nil {
 		return nil, err
 	}
 	e.TraceParent = telemetry.TraceParent(ctx)
-	receipt, err := s.Intake.Accept(ctx, e)
+	receipts, err := s.Intake.AcceptAll(ctx, intake.Request{
+		Emails: []email.Email{e},
+		Answer: onceAnswer(ctx, http.StatusAccepted, func(receipts []intake.Receipt) any { return showAccepted(e, receipts[0]).Body }),
+	})
 	if err != nil {
 		return nil, err
 	}
-	return showAccepted(e, receipt), nil
+	if err := receipts[0].Err; err != nil {
+		return nil, err
+	}
+	return showAccepted(e, receipts[0]), nil
 }
 
 func showAccepted(e email.Email, receipt intake.Receipt) *acceptedOutput {
 	out := &acceptedOutput{Body: Accepted{
-		ID: id.Email.Format(e.ID), Status: string(email.Queued), Quota: showQuota(receipt.Quota),
+		ID: id.Email.Format(e.ID), Status: string(receipt.Status), Quota: showQuota(receipt.Quota),
 		Recipients: make([]AcceptedRecipient, len(e.Recipients)),
 	}}
+	if !receipt.ReleaseAt.IsZero() {
+		out.Body.ReleaseAt = utc(&receipt.ReleaseAt)
+	}
 	for i, r := range e.Recipients {
-		out.Body.Recipients[i] = AcceptedRecipient{ID: id.Recipient.Format(r.ID), Email: r.Address.Addr, Status: string(email.Queued)}
+		out.Body.Recipients[i] = AcceptedRecipient{ID: id.Recipient.Format(r.ID), Email: r.Address.Addr, Status: string(receipt.Status)}
 	}
 	if left := receipt.Quota.Remaining(); left != nil {
 		reset := int(time.Until(receipt.Quota.ResetsAt).Seconds()) + 1
@@ -121,14 +137,14 @@ func showAccepted(e email.Email, receipt intake.Receipt) *acceptedOutput {
 
 func (s *Server) registerEmails() {
 	tags := []string{"Emails"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, tenantAccess, s.creates(huma.Operation{
 		OperationID: "send-email", Method: http.MethodPost, Path: "/emails", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Send an email",
 		Errors:  []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests},
 		Description: "202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. " +
 			"Over the daily limit nothing is sent to anybody, and the answer is 429.",
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: 5 * time.Minute,
-	}, s.sendEmail)
+	}), s.sendEmail)
 	register(s, tenantAccess, huma.Operation{
 		OperationID: "list-emails", Method: http.MethodGet, Path: "/emails", Tags: tags, Summary: "List emails",
 	}, s.listEmails)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -25,26 +26,32 @@ const prefix = "/api/v1"
 type Config struct {
 	Store     *store.Store
 	Intake    *intake.Acceptor
+	Resume    func([]intake.Pending) // takes up emails that are to be sent again
 	Flow      *flow.Client
 	Templates *template.Engine
 	Log       *slog.Logger
 	// TemporalUI is the address of Temporal UI, for links; empty: no links.
 	TemporalUI string
 	Namespace  string
+	// Remember is how long keys and tenants are remembered; a change by another process is
+	// seen after that. 0: they are not.
+	Remember time.Duration
 }
 
 // Server serves the API.
 type Server struct {
 	Config
-	log    *slog.Logger
-	router chi.Router
-	api    huma.API
+	log     *slog.Logger
+	router  chi.Router
+	api     huma.API
+	running running
+	known   known
 }
 
 // New makes the server with all routes.
 func New(cfg Config) *Server {
 	installProblems()
-	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter()}
+	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -58,6 +65,9 @@ func New(cfg Config) *Server {
 	s.registerOperatorKeys()
 	s.registerTemplates()
 	s.registerEmails()
+	s.registerBatch()
+	s.registerEmailChanges()
+	s.registerTimeline()
 	s.registerUsage()
 	s.registerHealth()
 	s.registerDocs()
@@ -94,7 +104,7 @@ func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
 func register[I, O any](s *Server, access access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.Path = prefix + op.Path
 	op.Security = []map[string][]string{{"key": {}}}
-	op.Middlewares = huma.Middlewares{s.authenticate(access)}
+	op.Middlewares = append(huma.Middlewares{s.authenticate(access)}, op.Middlewares...)
 	op.Errors = append([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
 		http.StatusInternalServerError, http.StatusServiceUnavailable,

@@ -47,10 +47,10 @@ type TemplatePath struct {
 
 func (s *Server) registerTemplates() {
 	tags := []string{"Templates"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, tenantAccess, s.creates(huma.Operation{
 		OperationID: "create-template", Method: http.MethodPost, Path: "/templates", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a template", Errors: []int{http.StatusConflict}, MaxBodyBytes: 4 << 20,
-	}, s.createTemplate)
+	}), s.createTemplate)
 	register(s, tenantAccess, huma.Operation{
 		OperationID: "list-templates", Method: http.MethodGet, Path: "/templates", Tags: tags, Summary: "List templates",
 	}, s.listTemplates)

@@ -52,11 +52,11 @@ type TenantPath struct {
 
 func (s *Server) registerTenants() {
 	tags := []string{"Tenants"}
-	register(s, operatorAccess, huma.Operation{
+	register(s, operatorAccess, s.creates(huma.Operation{
 		OperationID: "create-tenant", Method: http.MethodPost, Path: "/tenants", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a tenant", Errors: []int{http.StatusConflict},
 		Description: "The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.",
-	}, s.createTenant)
+	}), s.createTenant)
 	register(s, operatorAccess, huma.Operation{
 		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List tenants",
 	}, s.listTenants)
@@ -108,6 +108,7 @@ func (s *Server) provision(ctx context.Context, t *tenant.Tenant) {
 		s.log.WarnContext(ctx, "provisioning goes on without the request", slog.Any("error", err))
 		return
 	}
+	s.known.forget()
 	if now, err := s.Store.Tenant(ctx, t.ID); err == nil {
 		*t = now
 	}
@@ -137,10 +138,14 @@ type updateTenantInput struct {
 
 func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*body[Tenant], error) {
 	ctx = telemetry.WithTenant(ctx, in.ID)
+	defer s.known.forget()
 	t, err := s.Store.UpdateTenant(ctx, in.ID, func(t *tenant.Tenant) error {
 		return mergeTenant(t, in.RawBody)
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.Store.Rehold(ctx, t.ID, time.Now()); err != nil {
 		return nil, err
 	}
 	if err := s.Flow.SetLimits(ctx, t.ID, flow.SetLimitsInput{Version: t.Version, Rate: t.Settings.Rate()}); err != nil {
@@ -181,6 +186,7 @@ type deleteTenantOutput struct {
 
 func (s *Server) deleteTenant(ctx context.Context, in *TenantPath) (*deleteTenantOutput, error) {
 	d, err := s.Store.BeginDeletion(ctx, in.ID)
+	s.known.forget()
 	if err != nil {
 		return nil, err
 	}

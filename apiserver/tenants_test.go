@@ -45,6 +45,7 @@ func TestCreateTenant(t *testing.T) {
 	require.Equal(t, "active", made.Status, "the answer waits for it")
 	require.Equal(t, tenant.Settings{
 		FromEmail: "Hi@acme.com", DailyLimit: ptr(0), Timezone: "Europe/Berlin", RateLimitPer: "minute", OnUnknownOutcome: tenant.Resend,
+		OverLimit: tenant.Reject,
 	}, made.Settings, "what was not chosen has its default")
 	require.Equal(t, made, b.get())
 }
@@ -169,6 +170,7 @@ func TestUpdateTenant_Merges(t *testing.T) {
 	changed = b.patch(`{"settings":{"dailyLimit":null,"rateLimitPer":null,"burst":null,"weight":null,"timezone":null,"fromName":null}}`)
 	require.Equal(t, tenant.Settings{
 		FromEmail: "noreply@acme.com", RateLimit: ptr(60), RateLimitPer: "minute", Timezone: "UTC", OnUnknownOutcome: tenant.Resend,
+		OverLimit: tenant.Reject,
 	}, changed.Settings)
 
 	a := b.ask(http.MethodPatch, tenantsPath+"/"+acme, b.operator, `{"settings":{"fromName":"New"}}`, "Content-Type", "application/merge-patch+json")

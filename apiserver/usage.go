@@ -33,6 +33,7 @@ type Usage struct {
 	Timezone string `json:"timezone" example:"UTC"`
 	Quota
 	Rate             *Rate   `json:"rate" doc:"null: no throttle"`
+	Held             int     `json:"held" doc:"Recipients that wait for a day with room"`
 	Backlog          int     `json:"backlog" doc:"Recipients that are queued, being sent or deferred"`
 	OldestAgeSeconds float64 `json:"oldestAgeSeconds" doc:"How long the oldest of them has waited; 0 without any"`
 }
@@ -68,7 +69,7 @@ func (s *Server) usage(ctx context.Context, t tenant.Tenant) (*body[Usage], erro
 	if err != nil {
 		return nil, err
 	}
-	out := Usage{TenantID: t.ID, Day: u.Day, Timezone: t.Settings.Timezone, Quota: showQuota(u.Standing), Backlog: u.Backlog}
+	out := Usage{TenantID: t.ID, Day: u.Day, Timezone: t.Settings.Timezone, Quota: showQuota(u.Standing), Held: u.Held, Backlog: u.Backlog}
 	if rate := t.Settings.Rate(); !rate.IsZero() {
 		out.Rate = &Rate{Limit: rate.Count, Per: t.Settings.RateLimitPer, Burst: rate.Burst}
 	}

@@ -18,7 +18,8 @@ const (
 
 // Recover starts, at once and then every 10 s until the context ends, the life-cycle
 // workflows that a crash or an outage of Temporal kept from starting. Workflow ids keep
-// each to one run, so every process may do it.
+// each to one run, so every process may do it. It also deletes answers to idempotency keys
+// that are not given again any more.
 func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
 	tick := time.NewTicker(recoverEvery)
 	defer tick.Stop()
@@ -35,6 +36,9 @@ func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logg
 }
 
 func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
+	if err := s.ForgetAnswers(ctx, time.Now()); err != nil {
+		return err
+	}
 	provisioning, deletions, err := s.Stale(ctx, time.Now().Add(-recoverAfter))
 	if err != nil {
 		return err

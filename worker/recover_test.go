@@ -135,6 +135,30 @@ func TestRecover_StartsWhatWasLeftBehind(t *testing.T) {
 	require.Empty(t, records)
 }
 
+func TestRecover_ForgetsOldAnswers(t *testing.T) {
+	t.Parallel()
+	url := testkit.DatabaseURL(t)
+	s, err := store.Open(t.Context(), store.Config{URL: url, MaxConns: 4})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), `INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body, created_at)
+		SELECT '', age::text, sha256(''), 201, '', '', now() - age FROM unnest(ARRAY[interval '23 hours', interval '25 hours']) age`)
+	require.NoError(t, err)
+	log, records := newLog()
+	end := recovering(t, s, &fakeTemporal{}, log)
+	var keys []string
+	require.Eventually(t, func() bool {
+		err := conn.QueryRow(t.Context(), `SELECT array_agg(key::text) FROM idempotency_keys`).Scan(&keys)
+		return err == nil && len(keys) == 1
+	}, 20*time.Second, 10*time.Millisecond)
+	end()
+	require.Equal(t, []string{"23:00:00"}, keys)
+	require.Empty(t, records)
+}
+
 func TestRecover_TemporalIsAway(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

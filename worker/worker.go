@@ -17,7 +17,8 @@ import (
 
 // Config of the workers of a process.
 type Config struct {
-	// Deliveries is how many Deliver activities run at the same time; 0 = 32.
+	// Deliveries is how many Deliver activities run at the same time; 0 = 4: a few that overlap
+	// keep every connection busy, and more would only stand in the way of others.
 	Deliveries int
 	// DrainTimeout is how long attempts that are under way may take when the process
 	// stops; 0 = 20 s.
@@ -60,11 +61,11 @@ func options(cfg Config, queue string) worker.Options {
 		o.WorkerStopTimeout = cfg.DrainTimeout
 	}
 	if queue == flow.SendQueue {
-		o.MaxConcurrentActivityExecutionSize = 32
+		o.MaxConcurrentActivityExecutionSize = 4
 		if cfg.Deliveries > 0 {
 			o.MaxConcurrentActivityExecutionSize = cfg.Deliveries
 		}
-		o.MaxConcurrentLocalActivityExecutionSize = 2 * o.MaxConcurrentActivityExecutionSize
+		o.MaxConcurrentLocalActivityExecutionSize = 64
 	}
 	return o
 }

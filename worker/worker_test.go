@@ -116,12 +116,12 @@ func nowhere(t *testing.T) client.Client {
 
 func TestOptions_Defaults(t *testing.T) {
 	t.Parallel()
-	for queue, deliveries := range map[string]int{flow.SendQueue: 32, flow.ControlQueue: 0} {
+	for queue, deliveries := range map[string]int{flow.SendQueue: 4, flow.ControlQueue: 0} {
 		o := options(Config{}, queue)
 		require.Equal(t, 20*time.Second, o.WorkerStopTimeout, queue)
 		require.True(t, o.DisableEagerActivities, queue)
 		require.Equal(t, deliveries, o.MaxConcurrentActivityExecutionSize, queue)
-		require.Equal(t, 2*deliveries, o.MaxConcurrentLocalActivityExecutionSize, queue)
+		require.Equal(t, 16*deliveries, o.MaxConcurrentLocalActivityExecutionSize, queue)
 		require.Zero(t, o.WorkflowPanicPolicy, "a workflow that panics waits for a repaired worker: %s", queue)
 	}
 }
@@ -132,7 +132,7 @@ func TestOptions_AsConfigured(t *testing.T) {
 	o := options(cfg, flow.SendQueue)
 	require.Equal(t, time.Minute, o.WorkerStopTimeout)
 	require.Equal(t, 7, o.MaxConcurrentActivityExecutionSize)
-	require.Equal(t, 14, o.MaxConcurrentLocalActivityExecutionSize)
+	require.Equal(t, 64, o.MaxConcurrentLocalActivityExecutionSize)
 	o = options(cfg, flow.ControlQueue)
 	require.Equal(t, time.Minute, o.WorkerStopTimeout)
 	require.Zero(t, o.MaxConcurrentActivityExecutionSize, "life cycles do not wait behind mail")

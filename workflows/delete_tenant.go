@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 	"time"
 
@@ -81,7 +80,9 @@ func (d *deleteTenant) deleteRows(ctx workflow.Context) error {
 		}).Get(ctx, &deleted); err != nil {
 			return err
 		}
-		d.result.Rows[table] += deleted.Rows
+		for _, name := range workflow.DeterministicKeys(deleted.Rows) {
+			d.result.Rows[name] += deleted.Rows[name]
+		}
 	}
 	return nil
 }
@@ -101,12 +102,9 @@ func (d *deleteTenant) finish(ctx workflow.Context) (bool, error) {
 
 func (d *deleteTenant) counts() string {
 	parts := make([]string, 0, len(d.result.Rows))
-	for _, table := range activities.TenantTables {
-		if n := d.result.Rows[table]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(table, "_", " ")))
-		}
+	for _, table := range workflow.DeterministicKeys(d.result.Rows) {
+		parts = append(parts, fmt.Sprintf("%d %s", d.result.Rows[table], strings.ReplaceAll(table, "_", " ")))
 	}
-	sort.Strings(parts)
 	if len(parts) == 0 {
 		return "nothing"
 	}

@@ -73,7 +73,7 @@ func (f *fakeLifecycle) EndTenantWorkflows(context.Context, activities.EndTenant
 
 func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.DeleteTenantRowsInput) (activities.DeleteTenantRowsResult, error) {
 	f.tables = append(f.tables, in.Table)
-	return activities.DeleteTenantRowsResult{Rows: 2}, nil
+	return activities.DeleteTenantRowsResult{Rows: map[string]int64{in.Table: 2}}, nil
 }
 
 func (f *fakeLifecycle) FinishDeletion(context.Context, activities.FinishDeletionInput) (activities.FinishDeletionResult, error) {

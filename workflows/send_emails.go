@@ -17,19 +17,20 @@ import (
 //	   ▲  │
 //	   │  └──► some deferred, or over the rate limit
 //	   │              │
-//	   └── timer ◄────┘
+//	   └── timer ◄────┘ (or the signal recheck)
 //
 // The timers are durable: a mail that is refused temporarily waits for hours without a
 // process that remembers it. What each recipient went through is in the database; the
 // workflow knows only counts.
 func SendEmails(ctx workflow.Context, in flow.SendEmailsInput) (flow.SendEmailsResult, error) {
-	s := sendEmails{in: in}
+	s := sendEmails{in: in, rechecks: workflow.GetSignalChannel(ctx, flow.RecheckSignal)}
 	return s.run(ctx)
 }
 
 type sendEmails struct {
-	in   flow.SendEmailsInput
-	last activities.DeliverResult
+	in       flow.SendEmailsInput
+	last     activities.DeliverResult
+	rechecks workflow.ReceiveChannel
 }
 
 func (s *sendEmails) run(ctx workflow.Context) (flow.SendEmailsResult, error) {
@@ -41,8 +42,12 @@ func (s *sendEmails) run(ctx workflow.Context) (flow.SendEmailsResult, error) {
 			workflow.SetCurrentDetails(ctx, "Done: "+s.counts())
 			return s.result(), nil
 		}
-		if err := s.wait(ctx); err != nil {
-			return flow.SendEmailsResult{}, err
+		if !s.last.More {
+			if err := s.wait(ctx); err != nil {
+				return flow.SendEmailsResult{}, err
+			}
+		}
+		for s.rechecks.ReceiveAsync(nil) { // one look answers all that have come
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return flow.SendEmailsResult{}, workflow.NewContinueAsNewError(ctx, SendEmails, s.in)
@@ -67,18 +72,31 @@ func (s *sendEmails) deliver(ctx workflow.Context) error {
 	return workflow.ExecuteActivity(deliver(ctx), delivery.Deliver, in).Get(ctx, &s.last)
 }
 
-// wait sleeps until the next recipient is due.
+// wait sleeps until the next recipient is due, or somebody has changed what is.
 func (s *sendEmails) wait(ctx workflow.Context) error {
 	pause := max(s.last.NextAt.Sub(workflow.Now(ctx)), 100*time.Millisecond)
 	why := fmt.Sprintf("%s; %d waiting for %s", s.counts(), s.last.Open(), s.last.Reason)
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%s. Next attempt at %s.", why, s.last.NextAt.UTC().Format(time.RFC3339)))
-	return workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: why}).Get(ctx, nil)
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: pause, TimerOptions: workflow.TimerOptions{Summary: why},
+	}, func() bool { return s.rechecks.Len() > 0 })
+	return err
 }
 
 func (s *sendEmails) counts() string {
-	return fmt.Sprintf("%d sent, %d bounced, %d failed, %d unknown", s.last.Sent, s.last.Bounced, s.last.Failed, s.last.Unknown)
+	text := fmt.Sprintf("%d sent, %d bounced, %d failed, %d unknown", s.last.Sent, s.last.Bounced, s.last.Failed, s.last.Unknown)
+	if n := s.last.Cancelled; n > 0 {
+		text += fmt.Sprintf(", %d cancelled", n)
+	}
+	if n := s.last.Expired; n > 0 {
+		text += fmt.Sprintf(", %d expired", n)
+	}
+	return text
 }
 
 func (s *sendEmails) result() flow.SendEmailsResult {
-	return flow.SendEmailsResult{Sent: s.last.Sent, Bounced: s.last.Bounced, Failed: s.last.Failed, Unknown: s.last.Unknown}
+	return flow.SendEmailsResult{
+		Sent: s.last.Sent, Bounced: s.last.Bounced, Failed: s.last.Failed,
+		Cancelled: s.last.Cancelled, Expired: s.last.Expired, Unknown: s.last.Unknown,
+	}
 }

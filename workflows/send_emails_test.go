@@ -126,3 +126,94 @@ func TestSendEmails_ContinuesAsNew(t *testing.T) {
 	require.False(t, second.in.Inline, "only the first delivery is inline")
 	require.Equal(t, flow.SendEmailsResult{Sent: 1}, second.run(t))
 }
+
+// recheckAt has a signal come at times after the start.
+func (b *sendBundle) recheckAt(times ...time.Duration) {
+	for _, at := range times {
+		b.env.RegisterDelayedCallback(func() { b.env.SignalWorkflow(flow.RecheckSignal, nil) }, at)
+	}
+}
+
+// deliveries gives when Deliver is asked, since the start.
+func (b *sendBundle) deliveries() *[]time.Duration {
+	var at []time.Duration
+	b.delivery.told = func() { at = append(at, b.env.Now().Sub(b.start).Round(time.Second)) }
+	return &at
+}
+
+func TestSendEmails_RecheckEndsTheWait(t *testing.T) {
+	t.Parallel()
+	b := newSend(t, false,
+		says(activities.DeliverResult{Sent: 1, Deferred: 2, NextAt: noon.Add(8 * time.Hour)}),
+		says(activities.DeliverResult{Sent: 1, Deferred: 1, Cancelled: 1, NextAt: noon.Add(8 * time.Hour)}),
+		says(activities.DeliverResult{Sent: 2, Cancelled: 1}))
+	at := b.deliveries()
+	b.recheckAt(time.Minute)
+	require.Equal(t, flow.SendEmailsResult{Sent: 2, Cancelled: 1}, b.run(t))
+	require.Equal(t, []time.Duration{0, time.Minute, 8 * time.Hour}, *at, "once for the signal, and then as before")
+}
+
+// What comes while a delivery is under way may have come too late for it.
+func TestSendEmails_RecheckDuringADelivery(t *testing.T) {
+	t.Parallel()
+	b := newSend(t, false,
+		says(activities.DeliverResult{Deferred: 1, NextAt: noon.Add(time.Hour)}),
+		says(activities.DeliverResult{Deferred: 1, NextAt: noon.Add(time.Hour)}),
+		says(activities.DeliverResult{Sent: 1}))
+	var at []time.Duration
+	b.delivery.told = func() {
+		if at = append(at, b.env.Now().Sub(b.start).Round(time.Minute)); len(at) == 1 {
+			for range 3 {
+				b.env.SignalWorkflow(flow.RecheckSignal, nil)
+			}
+		}
+	}
+	require.Equal(t, flow.SendEmailsResult{Sent: 1}, b.run(t))
+	require.Equal(t, []time.Duration{0, 0, time.Hour}, at, "one look answers all three")
+}
+
+func TestSendEmails_CountsEveryEnd(t *testing.T) {
+	t.Parallel()
+	b := newSend(t, false, says(activities.DeliverResult{Sent: 1, Bounced: 2, Failed: 3, Cancelled: 4, Expired: 5, Unknown: 6}))
+	require.Equal(t, flow.SendEmailsResult{Sent: 1, Bounced: 2, Failed: 3, Cancelled: 4, Expired: 5, Unknown: 6}, b.run(t))
+}
+
+// All of it was given to other dispatches.
+func TestSendEmails_NothingLeft(t *testing.T) {
+	t.Parallel()
+	b := newSend(t, false, says(activities.DeliverResult{Deferred: 1, NextAt: noon.Add(8 * time.Hour)}), says(activities.DeliverResult{}))
+	b.recheckAt(time.Minute)
+	require.Equal(t, flow.SendEmailsResult{}, b.run(t))
+	require.WithinDuration(t, noon.Add(time.Minute), b.env.Now(), time.Second)
+}
+
+// Two generations: a signal that ends the first one's wait is answered by the second.
+func TestSendEmails_RecheckAcrossGenerations(t *testing.T) {
+	t.Parallel()
+	first := newSend(t, false, says(activities.DeliverResult{Deferred: 2, NextAt: noon.Add(8 * time.Hour)}))
+	first.env.SetContinueAsNewSuggested(true)
+	first.recheckAt(time.Minute)
+	first.env.ExecuteWorkflow(workflows.SendEmails, first.in)
+	var again *workflow.ContinueAsNewError
+	require.ErrorAs(t, first.env.GetWorkflowError(), &again)
+	require.WithinDuration(t, noon.Add(time.Minute), first.env.Now(), time.Second)
+
+	second := newSend(t, false,
+		says(activities.DeliverResult{Cancelled: 1, Deferred: 1, NextAt: noon.Add(8 * time.Hour)}), says(activities.DeliverResult{Cancelled: 2}))
+	require.NoError(t, decode(again.Input, &second.in))
+	require.Equal(t, first.in, second.in)
+	at := second.deliveries()
+	second.recheckAt(time.Hour)
+	require.Equal(t, flow.SendEmailsResult{Cancelled: 2}, second.run(t))
+	require.Equal(t, []time.Duration{0, time.Hour}, *at)
+}
+
+// A delivery that lets others have their turn comes back without a wait.
+func TestSendEmails_GoesOnWhenTheTurnWasOver(t *testing.T) {
+	t.Parallel()
+	b := newSend(t, false,
+		says(activities.DeliverResult{Queued: 500, NextAt: noon.Add(time.Hour), More: true}), says(activities.DeliverResult{Sent: 500}))
+	at := b.deliveries()
+	require.Equal(t, flow.SendEmailsResult{Sent: 500}, b.run(t))
+	require.Equal(t, []time.Duration{0, 0}, *at)
+}

@@ -20,13 +20,19 @@ import (
 
 // Defines values for AcceptedStatus.
 const (
-	AcceptedStatusQueued AcceptedStatus = "queued"
+	AcceptedStatusHeld      AcceptedStatus = "held"
+	AcceptedStatusQueued    AcceptedStatus = "queued"
+	AcceptedStatusScheduled AcceptedStatus = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the AcceptedStatus enum.
 func (e AcceptedStatus) Valid() bool {
 	switch e {
+	case AcceptedStatusHeld:
+		return true
 	case AcceptedStatusQueued:
+		return true
+	case AcceptedStatusScheduled:
 		return true
 	default:
 		return false
@@ -35,13 +41,67 @@ func (e AcceptedStatus) Valid() bool {
 
 // Defines values for AcceptedRecipientStatus.
 const (
-	AcceptedRecipientStatusQueued AcceptedRecipientStatus = "queued"
+	AcceptedRecipientStatusHeld      AcceptedRecipientStatus = "held"
+	AcceptedRecipientStatusQueued    AcceptedRecipientStatus = "queued"
+	AcceptedRecipientStatusScheduled AcceptedRecipientStatus = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the AcceptedRecipientStatus enum.
 func (e AcceptedRecipientStatus) Valid() bool {
 	switch e {
+	case AcceptedRecipientStatusHeld:
+		return true
 	case AcceptedRecipientStatusQueued:
+		return true
+	case AcceptedRecipientStatusScheduled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AttemptVerdict.
+const (
+	AttemptVerdictAccepted AttemptVerdict = "accepted"
+	AttemptVerdictBounced  AttemptVerdict = "bounced"
+	AttemptVerdictDeferred AttemptVerdict = "deferred"
+	AttemptVerdictFailed   AttemptVerdict = "failed"
+	AttemptVerdictRunning  AttemptVerdict = "running"
+	AttemptVerdictUnknown  AttemptVerdict = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the AttemptVerdict enum.
+func (e AttemptVerdict) Valid() bool {
+	switch e {
+	case AttemptVerdictAccepted:
+		return true
+	case AttemptVerdictBounced:
+		return true
+	case AttemptVerdictDeferred:
+		return true
+	case AttemptVerdictFailed:
+		return true
+	case AttemptVerdictRunning:
+		return true
+	case AttemptVerdictUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EmailClass.
+const (
+	EmailClassBulk          EmailClass = "bulk"
+	EmailClassTransactional EmailClass = "transactional"
+)
+
+// Valid indicates whether the value is a known member of the EmailClass enum.
+func (e EmailClass) Valid() bool {
+	switch e {
+	case EmailClassBulk:
+		return true
+	case EmailClassTransactional:
 		return true
 	default:
 		return false
@@ -50,13 +110,17 @@ func (e AcceptedRecipientStatus) Valid() bool {
 
 // Defines values for EmailStatus.
 const (
-	EmailStatusBounced  EmailStatus = "bounced"
-	EmailStatusDeferred EmailStatus = "deferred"
-	EmailStatusFailed   EmailStatus = "failed"
-	EmailStatusQueued   EmailStatus = "queued"
-	EmailStatusSending  EmailStatus = "sending"
-	EmailStatusSent     EmailStatus = "sent"
-	EmailStatusUnknown  EmailStatus = "unknown"
+	EmailStatusBounced   EmailStatus = "bounced"
+	EmailStatusCancelled EmailStatus = "cancelled"
+	EmailStatusDeferred  EmailStatus = "deferred"
+	EmailStatusExpired   EmailStatus = "expired"
+	EmailStatusFailed    EmailStatus = "failed"
+	EmailStatusHeld      EmailStatus = "held"
+	EmailStatusQueued    EmailStatus = "queued"
+	EmailStatusScheduled EmailStatus = "scheduled"
+	EmailStatusSending   EmailStatus = "sending"
+	EmailStatusSent      EmailStatus = "sent"
+	EmailStatusUnknown   EmailStatus = "unknown"
 )
 
 // Valid indicates whether the value is a known member of the EmailStatus enum.
@@ -64,11 +128,19 @@ func (e EmailStatus) Valid() bool {
 	switch e {
 	case EmailStatusBounced:
 		return true
+	case EmailStatusCancelled:
+		return true
 	case EmailStatusDeferred:
+		return true
+	case EmailStatusExpired:
 		return true
 	case EmailStatusFailed:
 		return true
+	case EmailStatusHeld:
+		return true
 	case EmailStatusQueued:
+		return true
+	case EmailStatusScheduled:
 		return true
 	case EmailStatusSending:
 		return true
@@ -125,13 +197,17 @@ func (e RecipientKind) Valid() bool {
 
 // Defines values for RecipientStatus.
 const (
-	RecipientStatusBounced  RecipientStatus = "bounced"
-	RecipientStatusDeferred RecipientStatus = "deferred"
-	RecipientStatusFailed   RecipientStatus = "failed"
-	RecipientStatusQueued   RecipientStatus = "queued"
-	RecipientStatusSending  RecipientStatus = "sending"
-	RecipientStatusSent     RecipientStatus = "sent"
-	RecipientStatusUnknown  RecipientStatus = "unknown"
+	RecipientStatusBounced   RecipientStatus = "bounced"
+	RecipientStatusCancelled RecipientStatus = "cancelled"
+	RecipientStatusDeferred  RecipientStatus = "deferred"
+	RecipientStatusExpired   RecipientStatus = "expired"
+	RecipientStatusFailed    RecipientStatus = "failed"
+	RecipientStatusHeld      RecipientStatus = "held"
+	RecipientStatusQueued    RecipientStatus = "queued"
+	RecipientStatusScheduled RecipientStatus = "scheduled"
+	RecipientStatusSending   RecipientStatus = "sending"
+	RecipientStatusSent      RecipientStatus = "sent"
+	RecipientStatusUnknown   RecipientStatus = "unknown"
 )
 
 // Valid indicates whether the value is a known member of the RecipientStatus enum.
@@ -139,17 +215,43 @@ func (e RecipientStatus) Valid() bool {
 	switch e {
 	case RecipientStatusBounced:
 		return true
+	case RecipientStatusCancelled:
+		return true
 	case RecipientStatusDeferred:
+		return true
+	case RecipientStatusExpired:
 		return true
 	case RecipientStatusFailed:
 		return true
+	case RecipientStatusHeld:
+		return true
 	case RecipientStatusQueued:
+		return true
+	case RecipientStatusScheduled:
 		return true
 	case RecipientStatusSending:
 		return true
 	case RecipientStatusSent:
 		return true
 	case RecipientStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SendEmailClass.
+const (
+	SendEmailClassBulk          SendEmailClass = "bulk"
+	SendEmailClassTransactional SendEmailClass = "transactional"
+)
+
+// Valid indicates whether the value is a known member of the SendEmailClass enum.
+func (e SendEmailClass) Valid() bool {
+	switch e {
+	case SendEmailClassBulk:
+		return true
+	case SendEmailClassTransactional:
 		return true
 	default:
 		return false
@@ -168,6 +270,24 @@ func (e SettingsOnUnknownOutcome) Valid() bool {
 	case Hold:
 		return true
 	case Resend:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingsOverLimit.
+const (
+	Queue  SettingsOverLimit = "queue"
+	Reject SettingsOverLimit = "reject"
+)
+
+// Valid indicates whether the value is a known member of the SettingsOverLimit enum.
+func (e SettingsOverLimit) Valid() bool {
+	switch e {
+	case Queue:
+		return true
+	case Reject:
 		return true
 	default:
 		return false
@@ -218,16 +338,121 @@ func (e TenantStatus) Valid() bool {
 
 // Defines values for TenantDeletionStatus.
 const (
-	Completed TenantDeletionStatus = "completed"
-	Running   TenantDeletionStatus = "running"
+	TenantDeletionStatusCompleted TenantDeletionStatus = "completed"
+	TenantDeletionStatusRunning   TenantDeletionStatus = "running"
 )
 
 // Valid indicates whether the value is a known member of the TenantDeletionStatus enum.
 func (e TenantDeletionStatus) Valid() bool {
 	switch e {
-	case Completed:
+	case TenantDeletionStatusCompleted:
 		return true
-	case Running:
+	case TenantDeletionStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineStatus.
+const (
+	TimelineStatusBounced   TimelineStatus = "bounced"
+	TimelineStatusCancelled TimelineStatus = "cancelled"
+	TimelineStatusDeferred  TimelineStatus = "deferred"
+	TimelineStatusExpired   TimelineStatus = "expired"
+	TimelineStatusFailed    TimelineStatus = "failed"
+	TimelineStatusHeld      TimelineStatus = "held"
+	TimelineStatusQueued    TimelineStatus = "queued"
+	TimelineStatusScheduled TimelineStatus = "scheduled"
+	TimelineStatusSending   TimelineStatus = "sending"
+	TimelineStatusSent      TimelineStatus = "sent"
+	TimelineStatusUnknown   TimelineStatus = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the TimelineStatus enum.
+func (e TimelineStatus) Valid() bool {
+	switch e {
+	case TimelineStatusBounced:
+		return true
+	case TimelineStatusCancelled:
+		return true
+	case TimelineStatusDeferred:
+		return true
+	case TimelineStatusExpired:
+		return true
+	case TimelineStatusFailed:
+		return true
+	case TimelineStatusHeld:
+		return true
+	case TimelineStatusQueued:
+		return true
+	case TimelineStatusScheduled:
+		return true
+	case TimelineStatusSending:
+		return true
+	case TimelineStatusSent:
+		return true
+	case TimelineStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineEntryReason.
+const (
+	TimelineEntryReasonDailyLimit TimelineEntryReason = "daily_limit"
+	TimelineEntryReasonDispatch   TimelineEntryReason = "dispatch"
+	TimelineEntryReasonHeld       TimelineEntryReason = "held"
+	TimelineEntryReasonRetry      TimelineEntryReason = "retry"
+	TimelineEntryReasonScheduled  TimelineEntryReason = "scheduled"
+	TimelineEntryReasonTurn       TimelineEntryReason = "turn"
+)
+
+// Valid indicates whether the value is a known member of the TimelineEntryReason enum.
+func (e TimelineEntryReason) Valid() bool {
+	switch e {
+	case TimelineEntryReasonDailyLimit:
+		return true
+	case TimelineEntryReasonDispatch:
+		return true
+	case TimelineEntryReasonHeld:
+		return true
+	case TimelineEntryReasonRetry:
+		return true
+	case TimelineEntryReasonScheduled:
+		return true
+	case TimelineEntryReasonTurn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineEntryType.
+const (
+	TimelineEntryTypeAccepted   TimelineEntryType = "accepted"
+	TimelineEntryTypeAttempt    TimelineEntryType = "attempt"
+	TimelineEntryTypeCancelled  TimelineEntryType = "cancelled"
+	TimelineEntryTypeDispatched TimelineEntryType = "dispatched"
+	TimelineEntryTypeExpired    TimelineEntryType = "expired"
+	TimelineEntryTypeWait       TimelineEntryType = "wait"
+)
+
+// Valid indicates whether the value is a known member of the TimelineEntryType enum.
+func (e TimelineEntryType) Valid() bool {
+	switch e {
+	case TimelineEntryTypeAccepted:
+		return true
+	case TimelineEntryTypeAttempt:
+		return true
+	case TimelineEntryTypeCancelled:
+		return true
+	case TimelineEntryTypeDispatched:
+		return true
+	case TimelineEntryTypeExpired:
+		return true
+	case TimelineEntryTypeWait:
 		return true
 	default:
 		return false
@@ -236,13 +461,17 @@ func (e TenantDeletionStatus) Valid() bool {
 
 // Defines values for ListEmailsParamsStatus.
 const (
-	ListEmailsParamsStatusBounced  ListEmailsParamsStatus = "bounced"
-	ListEmailsParamsStatusDeferred ListEmailsParamsStatus = "deferred"
-	ListEmailsParamsStatusFailed   ListEmailsParamsStatus = "failed"
-	ListEmailsParamsStatusQueued   ListEmailsParamsStatus = "queued"
-	ListEmailsParamsStatusSending  ListEmailsParamsStatus = "sending"
-	ListEmailsParamsStatusSent     ListEmailsParamsStatus = "sent"
-	ListEmailsParamsStatusUnknown  ListEmailsParamsStatus = "unknown"
+	ListEmailsParamsStatusBounced   ListEmailsParamsStatus = "bounced"
+	ListEmailsParamsStatusCancelled ListEmailsParamsStatus = "cancelled"
+	ListEmailsParamsStatusDeferred  ListEmailsParamsStatus = "deferred"
+	ListEmailsParamsStatusExpired   ListEmailsParamsStatus = "expired"
+	ListEmailsParamsStatusFailed    ListEmailsParamsStatus = "failed"
+	ListEmailsParamsStatusHeld      ListEmailsParamsStatus = "held"
+	ListEmailsParamsStatusQueued    ListEmailsParamsStatus = "queued"
+	ListEmailsParamsStatusScheduled ListEmailsParamsStatus = "scheduled"
+	ListEmailsParamsStatusSending   ListEmailsParamsStatus = "sending"
+	ListEmailsParamsStatusSent      ListEmailsParamsStatus = "sent"
+	ListEmailsParamsStatusUnknown   ListEmailsParamsStatus = "unknown"
 )
 
 // Valid indicates whether the value is a known member of the ListEmailsParamsStatus enum.
@@ -250,11 +479,19 @@ func (e ListEmailsParamsStatus) Valid() bool {
 	switch e {
 	case ListEmailsParamsStatusBounced:
 		return true
+	case ListEmailsParamsStatusCancelled:
+		return true
 	case ListEmailsParamsStatusDeferred:
+		return true
+	case ListEmailsParamsStatusExpired:
 		return true
 	case ListEmailsParamsStatusFailed:
 		return true
+	case ListEmailsParamsStatusHeld:
+		return true
 	case ListEmailsParamsStatusQueued:
+		return true
+	case ListEmailsParamsStatusScheduled:
 		return true
 	case ListEmailsParamsStatusSending:
 		return true
@@ -292,6 +529,9 @@ type Accepted struct {
 	Id         string              `json:"id"`
 	Quota      Quota               `json:"quota"`
 	Recipients []AcceptedRecipient `json:"recipients"`
+
+	// ReleaseAt Until when a scheduled or held email waits
+	ReleaseAt *time.Time `json:"releaseAt,omitempty"`
 
 	// Status Examples: queued
 	Status AcceptedStatus `json:"status"`
@@ -332,6 +572,98 @@ type Attachment struct {
 
 	// Filename Examples: invoice.pdf
 	Filename string `json:"filename"`
+}
+
+// AttachmentSummary defines model for AttachmentSummary.
+type AttachmentSummary struct {
+	ContentId *string `json:"contentId,omitempty"`
+
+	// ContentType Examples: application/pdf
+	ContentType string `json:"contentType"`
+
+	// Filename Examples: invoice.pdf
+	Filename string `json:"filename"`
+
+	// Size Bytes
+	Size int64 `json:"size"`
+}
+
+// Attempt defines model for Attempt.
+type Attempt struct {
+	// Code SMTP reply code; absent when there was no answer
+	//
+	// Examples: 250
+	Code *int64 `json:"code,omitempty"`
+
+	// Dialogue What both sides said (C: and S:), without the message
+	Dialogue *[]string `json:"dialogue,omitempty"`
+
+	// DurationMs null while it is under way
+	DurationMs *float64 `json:"durationMs"`
+
+	// EnhancedCode Examples: 5.1.1
+	EnhancedCode *string `json:"enhancedCode,omitempty"`
+
+	// Number From 1
+	Number int64 `json:"number"`
+
+	// Peer Address of the mail server
+	//
+	// Examples: 192.0.2.1:25
+	Peer *string `json:"peer,omitempty"`
+
+	// Phase Where it ended
+	//
+	// Examples: rcpt
+	Phase *string `json:"phase,omitempty"`
+
+	// Reply Examples: OK: queued
+	Reply   *string        `json:"reply,omitempty"`
+	Tls     bool           `json:"tls"`
+	Verdict AttemptVerdict `json:"verdict"`
+}
+
+// AttemptVerdict defines model for Attempt.Verdict.
+type AttemptVerdict string
+
+// BatchAccepted defines model for BatchAccepted.
+type BatchAccepted struct {
+	// Accepted How many were accepted
+	Accepted int64 `json:"accepted"`
+
+	// Failed How many were not
+	Failed int64 `json:"failed"`
+
+	// Results In the order of the request
+	Results []BatchResult `json:"results"`
+}
+
+// BatchResult defines model for BatchResult.
+type BatchResult struct {
+	// Email The accepted email
+	Email *Accepted `json:"email,omitempty"`
+
+	// Error Why it was not accepted, as POST /emails would have said it
+	Error *Problem `json:"error,omitempty"`
+}
+
+// Content defines model for Content.
+type Content struct {
+	Attachments []AttachmentSummary `json:"attachments"`
+
+	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
+	EmailId string             `json:"emailId"`
+	From    string             `json:"from"`
+	Headers *map[string]string `json:"headers,omitempty"`
+	Html    *string            `json:"html,omitempty"`
+
+	// MessageId Message-ID, without its brackets
+	//
+	// Examples: msg_01h455vb4pex5vsknk084sn02q@acme.com
+	MessageId string  `json:"messageId"`
+	ReplyTo   *string `json:"replyTo,omitempty"`
+	Subject   string  `json:"subject"`
+	Text      string  `json:"text"`
 }
 
 // CreateAPIKey defines model for CreateAPIKey.
@@ -387,7 +719,9 @@ type CreateTenant struct {
 
 // Email defines model for Email.
 type Email struct {
-	CreatedAt time.Time `json:"createdAt"`
+	Class     EmailClass `json:"class"`
+	CreatedAt time.Time  `json:"createdAt"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
 	// From Examples: Acme Corporation <noreply@acme.com>
 	From string `json:"from"`
@@ -396,6 +730,12 @@ type Email struct {
 	Id         string                 `json:"id"`
 	Metadata   map[string]interface{} `json:"metadata"`
 	Recipients []Recipient            `json:"recipients"`
+
+	// ReleaseAt Until when a scheduled or held email waits
+	ReleaseAt *time.Time `json:"releaseAt,omitempty"`
+
+	// ScheduledAt When it was asked to be sent
+	ScheduledAt *time.Time `json:"scheduledAt,omitempty"`
 
 	// Status What the recipients' statuses make together: under way as long as one of them is, then the worst of them
 	Status EmailStatus `json:"status"`
@@ -413,6 +753,9 @@ type Email struct {
 	// Workflow The Temporal workflow that sends it; null for the moment before one does
 	Workflow Workflow `json:"workflow"`
 }
+
+// EmailClass defines model for Email.Class.
+type EmailClass string
 
 // EmailStatus What the recipients' statuses make together: under way as long as one of them is, then the worst of them
 type EmailStatus string
@@ -590,6 +933,17 @@ type RecipientKind string
 // RecipientStatus defines model for Recipient.Status.
 type RecipientStatus string
 
+// RescheduleEmail defines model for RescheduleEmail.
+type RescheduleEmail struct {
+	// ScheduledAt Not before this time, at most 30 days ahead
+	ScheduledAt time.Time `json:"scheduledAt"`
+}
+
+// SendBatch defines model for SendBatch.
+type SendBatch struct {
+	Emails []SendEmail `json:"emails"`
+}
+
 // SendEmail defines model for SendEmail.
 type SendEmail struct {
 	Attachments *[]Attachment `json:"attachments,omitempty"`
@@ -599,6 +953,12 @@ type SendEmail struct {
 
 	// Cc Addresses that every recipient sees
 	Cc *[]string `json:"cc,omitempty"`
+
+	// Class Bulk waits behind transactional mail; transactional when it is absent
+	Class *SendEmailClass `json:"class,omitempty"`
+
+	// ExpiresAt Of no use after this time: what was not sent by then expires
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
 	// From Sender, on the tenant's domain; the tenant's fromEmail when it is absent
 	//
@@ -617,6 +977,9 @@ type SendEmail struct {
 
 	// ReplyTo Where answers go; the tenant's replyTo when it is absent
 	ReplyTo *string `json:"replyTo,omitempty"`
+
+	// ScheduledAt Not before this time, at most 30 days ahead; in the past it means at once
+	ScheduledAt *time.Time `json:"scheduledAt,omitempty"`
 
 	// Subject Required without a template; with one it stands in for the template's
 	Subject *string `json:"subject,omitempty"`
@@ -640,6 +1003,9 @@ type SendEmail struct {
 	// Variables Values for the template, at most 64 kB of JSON. With them, subject, html and text of the email itself are Handlebars as well; without them they are sent as they are.
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 }
+
+// SendEmailClass Bulk waits behind transactional mail; transactional when it is absent
+type SendEmailClass string
 
 // SendEmailTo0 defines model for SendEmail.To.0.
 type SendEmailTo0 = string
@@ -675,6 +1041,9 @@ type Settings struct {
 	// OnUnknownOutcome What to do with a recipient whose hand-over was cut off before the answer: send again (may arrive twice) or hold; default resend
 	OnUnknownOutcome *SettingsOnUnknownOutcome `json:"onUnknownOutcome,omitempty"`
 
+	// OverLimit What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject
+	OverLimit *SettingsOverLimit `json:"overLimit,omitempty"`
+
 	// RateLimit Recipients per rateLimitPer; mail over it waits its turn; null = no limit
 	RateLimit *int64 `json:"rateLimit,omitempty"`
 
@@ -695,6 +1064,9 @@ type Settings struct {
 
 // SettingsOnUnknownOutcome What to do with a recipient whose hand-over was cut off before the answer: send again (may arrive twice) or hold; default resend
 type SettingsOnUnknownOutcome string
+
+// SettingsOverLimit What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject
+type SettingsOverLimit string
 
 // SettingsRateLimitPer Unit of rateLimit; default minute
 type SettingsRateLimitPer string
@@ -798,6 +1170,50 @@ type TenantDeletion struct {
 // TenantDeletionStatus defines model for TenantDeletion.Status.
 type TenantDeletionStatus string
 
+// Timeline defines model for Timeline.
+type Timeline struct {
+	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
+	EmailId string          `json:"emailId"`
+	Entries []TimelineEntry `json:"entries"`
+
+	// NextAttemptAt When the next attempt is due; null when none is
+	NextAttemptAt *time.Time     `json:"nextAttemptAt"`
+	Status        TimelineStatus `json:"status"`
+
+	// Workflow The Temporal workflow that sends it; null before one does
+	Workflow Workflow `json:"workflow"`
+}
+
+// TimelineStatus defines model for Timeline.Status.
+type TimelineStatus string
+
+// TimelineEntry defines model for TimelineEntry.
+type TimelineEntry struct {
+	At      time.Time `json:"at"`
+	Attempt *Attempt  `json:"attempt,omitempty"`
+
+	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+	Reason *TimelineEntryReason `json:"reason,omitempty"`
+
+	// Recipient Examples: ada@example.com
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Type accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
+	Type TimelineEntryType `json:"type"`
+
+	// Until Of a wait: its end; absent where that is not known
+	Until *time.Time `json:"until,omitempty"`
+
+	// Workflow Of dispatched
+	Workflow *Workflow `json:"workflow,omitempty"`
+}
+
+// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+type TimelineEntryReason string
+
+// TimelineEntryType accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
+type TimelineEntryType string
+
 // UpdateTenant defines model for UpdateTenant.
 type UpdateTenant struct {
 	Domain   *string   `json:"domain,omitempty"`
@@ -814,6 +1230,9 @@ type Usage struct {
 	//
 	// Examples: 2026-11-24
 	Day openapi_types.Date `json:"day"`
+
+	// Held Recipients that wait for a day with room
+	Held int64 `json:"held"`
 
 	// Limit Recipients per day; null: no limit
 	Limit *int64 `json:"limit"`
@@ -864,6 +1283,9 @@ type ListApiKeysParams struct {
 
 // CreateApiKeyParams defines parameters for CreateApiKey.
 type CreateApiKeyParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
@@ -900,12 +1322,54 @@ type ListEmailsParamsStatus string
 
 // SendEmailParams defines parameters for SendEmail.
 type SendEmailParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// SendEmailBatchParams defines parameters for SendEmailBatch.
+type SendEmailBatchParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
 
 // GetEmailParams defines parameters for GetEmail.
 type GetEmailParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// RescheduleEmailParams defines parameters for RescheduleEmail.
+type RescheduleEmailParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// CancelEmailParams defines parameters for CancelEmail.
+type CancelEmailParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// GetEmailContentParams defines parameters for GetEmailContent.
+type GetEmailContentParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// RetryEmailParams defines parameters for RetryEmail.
+type RetryEmailParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// GetEmailTimelineParams defines parameters for GetEmailTimeline.
+type GetEmailTimelineParams struct {
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
@@ -917,6 +1381,12 @@ type ListOperatorKeysParams struct {
 
 	// After nextCursor of the answer before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// CreateOperatorKeyParams defines parameters for CreateOperatorKey.
+type CreateOperatorKeyParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListTemplatesParams defines parameters for ListTemplates.
@@ -933,6 +1403,9 @@ type ListTemplatesParams struct {
 
 // CreateTemplateParams defines parameters for CreateTemplate.
 type CreateTemplateParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
@@ -964,6 +1437,12 @@ type ListTenantsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// CreateTenantParams defines parameters for CreateTenant.
+type CreateTenantParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // GetUsageParams defines parameters for GetUsage.
 type GetUsageParams struct {
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
@@ -975,6 +1454,12 @@ type CreateApiKeyJSONRequestBody = CreateAPIKey
 
 // SendEmailJSONRequestBody defines body for SendEmail for application/json ContentType.
 type SendEmailJSONRequestBody = SendEmail
+
+// SendEmailBatchJSONRequestBody defines body for SendEmailBatch for application/json ContentType.
+type SendEmailBatchJSONRequestBody = SendBatch
+
+// RescheduleEmailJSONRequestBody defines body for RescheduleEmail for application/json ContentType.
+type RescheduleEmailJSONRequestBody = RescheduleEmail
 
 // CreateOperatorKeyJSONRequestBody defines body for CreateOperatorKey for application/json ContentType.
 type CreateOperatorKeyJSONRequestBody = CreateAPIKey
@@ -1174,10 +1659,74 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/emails (the `SendEmail` operationId).
 	SendEmail(ctx context.Context, params *SendEmailParams, body SendEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SendEmailBatchWithBody Send up to 1000 emails
+	//
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+	SendEmailBatchWithBody(ctx context.Context, params *SendEmailBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendEmailBatch Send up to 1000 emails
+	//
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+	SendEmailBatch(ctx context.Context, params *SendEmailBatchParams, body SendEmailBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetEmail See what became of an email
 	//
 	// Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
 	GetEmail(ctx context.Context, id string, params *GetEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RescheduleEmailWithBody Change when a scheduled email is sent
+	//
+	// For an email that is scheduled or held. A time in the past means at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+	RescheduleEmailWithBody(ctx context.Context, id string, params *RescheduleEmailParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RescheduleEmail Change when a scheduled email is sent
+	//
+	// For an email that is scheduled or held. A time in the past means at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+	RescheduleEmail(ctx context.Context, id string, params *RescheduleEmailParams, body RescheduleEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelEmail Cancel what of an email is not sent yet
+	//
+	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+	//
+	// Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
+	CancelEmail(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEmailContent See what an email says
+	//
+	// Rendered as it is sent: with the template version that the email is pinned to.
+	//
+	// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
+	GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryEmail Try an email again now
+	//
+	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+	//
+	// Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
+	RetryEmail(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEmailTimeline See everything that happened to an email
+	//
+	// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+	//
+	// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
+	GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperatorKeys List operator keys
 	//
@@ -1189,14 +1738,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-	CreateOperatorKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateOperatorKeyWithBody(ctx context.Context, params *CreateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOperatorKey Create an operator key
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-	CreateOperatorKey(ctx context.Context, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateOperatorKey(ctx context.Context, params *CreateOperatorKeyParams, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RevokeOperatorKey Revoke an operator key
 	//
@@ -1269,7 +1818,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-	CreateTenantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateTenantWithBody(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateTenant Create a tenant
 	//
@@ -1278,7 +1827,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-	CreateTenant(ctx context.Context, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateTenant(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTenant Delete a tenant and everything of it
 	//
@@ -1438,11 +1987,155 @@ func (c *Client) SendEmail(ctx context.Context, params *SendEmailParams, body Se
 	return c.Client.Do(req)
 }
 
+// SendEmailBatchWithBody Send up to 1000 emails
+//
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+func (c *Client) SendEmailBatchWithBody(ctx context.Context, params *SendEmailBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendEmailBatchRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendEmailBatch Send up to 1000 emails
+//
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+func (c *Client) SendEmailBatch(ctx context.Context, params *SendEmailBatchParams, body SendEmailBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendEmailBatchRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetEmail See what became of an email
 //
 // Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
 func (c *Client) GetEmail(ctx context.Context, id string, params *GetEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEmailRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RescheduleEmailWithBody Change when a scheduled email is sent
+//
+// For an email that is scheduled or held. A time in the past means at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+func (c *Client) RescheduleEmailWithBody(ctx context.Context, id string, params *RescheduleEmailParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRescheduleEmailRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RescheduleEmail Change when a scheduled email is sent
+//
+// For an email that is scheduled or held. A time in the past means at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+func (c *Client) RescheduleEmail(ctx context.Context, id string, params *RescheduleEmailParams, body RescheduleEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRescheduleEmailRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelEmail Cancel what of an email is not sent yet
+//
+// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+//
+// Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
+func (c *Client) CancelEmail(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelEmailRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEmailContent See what an email says
+//
+// Rendered as it is sent: with the template version that the email is pinned to.
+//
+// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
+func (c *Client) GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEmailContentRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryEmail Try an email again now
+//
+// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+//
+// Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
+func (c *Client) RetryEmail(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryEmailRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEmailTimeline See everything that happened to an email
+//
+// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+//
+// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
+func (c *Client) GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEmailTimelineRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1473,8 +2166,8 @@ func (c *Client) ListOperatorKeys(ctx context.Context, params *ListOperatorKeysP
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateOperatorKeyRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, params *CreateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOperatorKeyRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1490,8 +2183,8 @@ func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, contentType stri
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-func (c *Client) CreateOperatorKey(ctx context.Context, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateOperatorKeyRequest(c.Server, body)
+func (c *Client) CreateOperatorKey(ctx context.Context, params *CreateOperatorKeyParams, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOperatorKeyRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1673,8 +2366,8 @@ func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, req
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-func (c *Client) CreateTenantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateTenantRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateTenantWithBody(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1692,8 +2385,8 @@ func (c *Client) CreateTenantWithBody(ctx context.Context, contentType string, b
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-func (c *Client) CreateTenant(ctx context.Context, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateTenantRequest(c.Server, body)
+func (c *Client) CreateTenant(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1924,15 +2617,26 @@ func NewCreateApiKeyRequestWithBody(server string, params *CreateApiKeyParams, c
 
 	if params != nil {
 
-		if params.XTenantID != nil {
+		if params.IdempotencyKey != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("X-Tenant-ID", headerParam0)
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
 	}
@@ -2145,15 +2849,92 @@ func NewSendEmailRequestWithBody(server string, params *SendEmailParams, content
 
 	if params != nil {
 
-		if params.XTenantID != nil {
+		if params.IdempotencyKey != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("X-Tenant-ID", headerParam0)
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSendEmailBatchRequest calls the generic SendEmailBatch builder with application/json body
+func NewSendEmailBatchRequest(server string, params *SendEmailBatchParams, body SendEmailBatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSendEmailBatchRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSendEmailBatchRequestWithBody constructs an http.Request for the SendEmailBatch method, with any body, and a specified content type
+func NewSendEmailBatchRequestWithBody(server string, params *SendEmailBatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
 	}
@@ -2178,6 +2959,264 @@ func NewGetEmailRequest(server string, id string, params *GetEmailParams) (*http
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/emails/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRescheduleEmailRequest calls the generic RescheduleEmail builder with application/json body
+func NewRescheduleEmailRequest(server string, id string, params *RescheduleEmailParams, body RescheduleEmailJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRescheduleEmailRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRescheduleEmailRequestWithBody constructs an http.Request for the RescheduleEmail method, with any body, and a specified content type
+func NewRescheduleEmailRequestWithBody(server string, id string, params *RescheduleEmailParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelEmailRequest constructs an http.Request for the CancelEmail method
+func NewCancelEmailRequest(server string, id string, params *CancelEmailParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetEmailContentRequest constructs an http.Request for the GetEmailContent method
+func NewGetEmailContentRequest(server string, id string, params *GetEmailContentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/%s/content", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryEmailRequest constructs an http.Request for the RetryEmail method
+func NewRetryEmailRequest(server string, id string, params *RetryEmailParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetEmailTimelineRequest constructs an http.Request for the GetEmailTimeline method
+func NewGetEmailTimelineRequest(server string, id string, params *GetEmailTimelineParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/emails/%s/timeline", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2277,18 +3316,18 @@ func NewListOperatorKeysRequest(server string, params *ListOperatorKeysParams) (
 }
 
 // NewCreateOperatorKeyRequest calls the generic CreateOperatorKey builder with application/json body
-func NewCreateOperatorKeyRequest(server string, body CreateOperatorKeyJSONRequestBody) (*http.Request, error) {
+func NewCreateOperatorKeyRequest(server string, params *CreateOperatorKeyParams, body CreateOperatorKeyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateOperatorKeyRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateOperatorKeyRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateOperatorKeyRequestWithBody constructs an http.Request for the CreateOperatorKey method, with any body, and a specified content type
-func NewCreateOperatorKeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateOperatorKeyRequestWithBody(server string, params *CreateOperatorKeyParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -2312,6 +3351,21 @@ func NewCreateOperatorKeyRequestWithBody(server string, contentType string, body
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2470,15 +3524,26 @@ func NewCreateTemplateRequestWithBody(server string, params *CreateTemplateParam
 
 	if params != nil {
 
-		if params.XTenantID != nil {
+		if params.IdempotencyKey != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("X-Tenant-ID", headerParam0)
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
 	}
@@ -2747,18 +3812,18 @@ func NewListTenantsRequest(server string, params *ListTenantsParams) (*http.Requ
 }
 
 // NewCreateTenantRequest calls the generic CreateTenant builder with application/json body
-func NewCreateTenantRequest(server string, body CreateTenantJSONRequestBody) (*http.Request, error) {
+func NewCreateTenantRequest(server string, params *CreateTenantParams, body CreateTenantJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateTenantRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateTenantRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateTenantRequestWithBody constructs an http.Request for the CreateTenant method, with any body, and a specified content type
-func NewCreateTenantRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateTenantRequestWithBody(server string, params *CreateTenantParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -2782,6 +3847,21 @@ func NewCreateTenantRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3074,12 +4154,84 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/emails (the `SendEmail` operationId).
 	SendEmailWithResponse(ctx context.Context, params *SendEmailParams, body SendEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*SendEmailResponse, error)
 
+	// SendEmailBatchWithBodyWithResponse Send up to 1000 emails
+	//
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+	SendEmailBatchWithBodyWithResponse(ctx context.Context, params *SendEmailBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendEmailBatchResponse, error)
+
+	// SendEmailBatchWithResponse Send up to 1000 emails
+	//
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+	SendEmailBatchWithResponse(ctx context.Context, params *SendEmailBatchParams, body SendEmailBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*SendEmailBatchResponse, error)
+
 	// GetEmailWithResponse See what became of an email
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
 	GetEmailWithResponse(ctx context.Context, id string, params *GetEmailParams, reqEditors ...RequestEditorFn) (*GetEmailResponse, error)
+
+	// RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
+	//
+	// For an email that is scheduled or held. A time in the past means at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+	RescheduleEmailWithBodyWithResponse(ctx context.Context, id string, params *RescheduleEmailParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RescheduleEmailResponse, error)
+
+	// RescheduleEmailWithResponse Change when a scheduled email is sent
+	//
+	// For an email that is scheduled or held. A time in the past means at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+	RescheduleEmailWithResponse(ctx context.Context, id string, params *RescheduleEmailParams, body RescheduleEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*RescheduleEmailResponse, error)
+
+	// CancelEmailWithResponse Cancel what of an email is not sent yet
+	//
+	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
+	CancelEmailWithResponse(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*CancelEmailResponse, error)
+
+	// GetEmailContentWithResponse See what an email says
+	//
+	// Rendered as it is sent: with the template version that the email is pinned to.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
+	GetEmailContentWithResponse(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*GetEmailContentResponse, error)
+
+	// RetryEmailWithResponse Try an email again now
+	//
+	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
+	RetryEmailWithResponse(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*RetryEmailResponse, error)
+
+	// GetEmailTimelineWithResponse See everything that happened to an email
+	//
+	// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
+	GetEmailTimelineWithResponse(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*GetEmailTimelineResponse, error)
 
 	// ListOperatorKeysWithResponse List operator keys
 	//
@@ -3093,14 +4245,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-	CreateOperatorKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error)
+	CreateOperatorKeyWithBodyWithResponse(ctx context.Context, params *CreateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error)
 
 	// CreateOperatorKeyWithResponse Create an operator key
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-	CreateOperatorKeyWithResponse(ctx context.Context, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error)
+	CreateOperatorKeyWithResponse(ctx context.Context, params *CreateOperatorKeyParams, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error)
 
 	// RevokeOperatorKeyWithResponse Revoke an operator key
 	//
@@ -3185,7 +4337,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-	CreateTenantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
+	CreateTenantWithBodyWithResponse(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
 
 	// CreateTenantWithResponse Create a tenant
 	//
@@ -3194,7 +4346,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-	CreateTenantWithResponse(ctx context.Context, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
+	CreateTenantWithResponse(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error)
 
 	// DeleteTenantWithResponse Delete a tenant and everything of it
 	//
@@ -3348,6 +4500,8 @@ type CreateApiKeyResponse struct {
 	ApplicationproblemJSON403 *Problem
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3379,6 +4533,11 @@ func (r CreateApiKeyResponse) GetApplicationproblemJSON403() *Problem {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r CreateApiKeyResponse) GetApplicationproblemJSON404() *Problem {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateApiKeyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
 }
 
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -3717,6 +4876,110 @@ func (r SendEmailResponse) ContentType() string {
 	return ""
 }
 
+type SendEmailBatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *BatchAccepted
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SendEmailBatchResponse) GetJSON202() *BatchAccepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SendEmailBatchResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SendEmailBatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SendEmailBatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SendEmailBatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SendEmailBatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetEmailResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3801,6 +5064,484 @@ func (r GetEmailResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetEmailResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RescheduleEmailResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Email
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RescheduleEmailResponse) GetJSON200() *Email {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RescheduleEmailResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RescheduleEmailResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RescheduleEmailResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RescheduleEmailResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RescheduleEmailResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelEmailResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Email
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelEmailResponse) GetJSON200() *Email {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CancelEmailResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelEmailResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelEmailResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelEmailResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelEmailResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEmailContentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Content
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEmailContentResponse) GetJSON200() *Content {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetEmailContentResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEmailContentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEmailContentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEmailContentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEmailContentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetryEmailResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Email
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryEmailResponse) GetJSON200() *Email {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryEmailResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryEmailResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryEmailResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryEmailResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryEmailResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEmailTimelineResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Timeline
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEmailTimelineResponse) GetJSON200() *Timeline {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetEmailTimelineResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEmailTimelineResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEmailTimelineResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEmailTimelineResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEmailTimelineResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3901,6 +5642,8 @@ type CreateOperatorKeyResponse struct {
 	ApplicationproblemJSON401 *Problem
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *Problem
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3927,6 +5670,11 @@ func (r CreateOperatorKeyResponse) GetApplicationproblemJSON401() *Problem {
 // GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateOperatorKeyResponse) GetApplicationproblemJSON403() *Problem {
 	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateOperatorKeyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
 }
 
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -5328,6 +7076,36 @@ func (c *ClientWithResponses) SendEmailWithResponse(ctx context.Context, params 
 	return ParseSendEmailResponse(rsp)
 }
 
+// SendEmailBatchWithBodyWithResponse Send up to 1000 emails
+//
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+func (c *ClientWithResponses) SendEmailBatchWithBodyWithResponse(ctx context.Context, params *SendEmailBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendEmailBatchResponse, error) {
+	rsp, err := c.SendEmailBatchWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendEmailBatchResponse(rsp)
+}
+
+// SendEmailBatchWithResponse Send up to 1000 emails
+//
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/emails/batch (the `SendEmailBatch` operationId).
+func (c *ClientWithResponses) SendEmailBatchWithResponse(ctx context.Context, params *SendEmailBatchParams, body SendEmailBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*SendEmailBatchResponse, error) {
+	rsp, err := c.SendEmailBatch(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendEmailBatchResponse(rsp)
+}
+
 // GetEmailWithResponse See what became of an email
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5339,6 +7117,96 @@ func (c *ClientWithResponses) GetEmailWithResponse(ctx context.Context, id strin
 		return nil, err
 	}
 	return ParseGetEmailResponse(rsp)
+}
+
+// RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
+//
+// For an email that is scheduled or held. A time in the past means at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+func (c *ClientWithResponses) RescheduleEmailWithBodyWithResponse(ctx context.Context, id string, params *RescheduleEmailParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RescheduleEmailResponse, error) {
+	rsp, err := c.RescheduleEmailWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRescheduleEmailResponse(rsp)
+}
+
+// RescheduleEmailWithResponse Change when a scheduled email is sent
+//
+// For an email that is scheduled or held. A time in the past means at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/emails/{id} (the `RescheduleEmail` operationId).
+func (c *ClientWithResponses) RescheduleEmailWithResponse(ctx context.Context, id string, params *RescheduleEmailParams, body RescheduleEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*RescheduleEmailResponse, error) {
+	rsp, err := c.RescheduleEmail(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRescheduleEmailResponse(rsp)
+}
+
+// CancelEmailWithResponse Cancel what of an email is not sent yet
+//
+// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
+func (c *ClientWithResponses) CancelEmailWithResponse(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*CancelEmailResponse, error) {
+	rsp, err := c.CancelEmail(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelEmailResponse(rsp)
+}
+
+// GetEmailContentWithResponse See what an email says
+//
+// Rendered as it is sent: with the template version that the email is pinned to.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
+func (c *ClientWithResponses) GetEmailContentWithResponse(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*GetEmailContentResponse, error) {
+	rsp, err := c.GetEmailContent(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEmailContentResponse(rsp)
+}
+
+// RetryEmailWithResponse Try an email again now
+//
+// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
+func (c *ClientWithResponses) RetryEmailWithResponse(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*RetryEmailResponse, error) {
+	rsp, err := c.RetryEmail(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryEmailResponse(rsp)
+}
+
+// GetEmailTimelineWithResponse See everything that happened to an email
+//
+// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
+func (c *ClientWithResponses) GetEmailTimelineWithResponse(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*GetEmailTimelineResponse, error) {
+	rsp, err := c.GetEmailTimeline(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEmailTimelineResponse(rsp)
 }
 
 // ListOperatorKeysWithResponse List operator keys
@@ -5359,8 +7227,8 @@ func (c *ClientWithResponses) ListOperatorKeysWithResponse(ctx context.Context, 
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error) {
-	rsp, err := c.CreateOperatorKeyWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.Context, params *CreateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error) {
+	rsp, err := c.CreateOperatorKeyWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5372,8 +7240,8 @@ func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
-func (c *ClientWithResponses) CreateOperatorKeyWithResponse(ctx context.Context, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error) {
-	rsp, err := c.CreateOperatorKey(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateOperatorKeyWithResponse(ctx context.Context, params *CreateOperatorKeyParams, body CreateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOperatorKeyResponse, error) {
+	rsp, err := c.CreateOperatorKey(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5523,8 +7391,8 @@ func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, param
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
-	rsp, err := c.CreateTenantWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Context, params *CreateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
+	rsp, err := c.CreateTenantWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5538,8 +7406,8 @@ func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/tenants (the `CreateTenant` operationId).
-func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
-	rsp, err := c.CreateTenant(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, params *CreateTenantParams, body CreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantResponse, error) {
+	rsp, err := c.CreateTenant(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5753,6 +7621,13 @@ func ParseCreateApiKeyResponse(rsp *http.Response) (*CreateApiKeyResponse, error
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest Problem
@@ -6042,6 +7917,95 @@ func ParseSendEmailResponse(rsp *http.Response) (*SendEmailResponse, error) {
 	return response, nil
 }
 
+// ParseSendEmailBatchResponse parses an HTTP response from a SendEmailBatchWithResponse call
+func ParseSendEmailBatchResponse(rsp *http.Response) (*SendEmailBatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SendEmailBatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest BatchAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetEmailResponse parses an HTTP response from a GetEmailWithResponse call
 func ParseGetEmailResponse(rsp *http.Response) (*GetEmailResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6058,6 +8022,409 @@ func ParseGetEmailResponse(rsp *http.Response) (*GetEmailResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Email
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRescheduleEmailResponse parses an HTTP response from a RescheduleEmailWithResponse call
+func ParseRescheduleEmailResponse(rsp *http.Response) (*RescheduleEmailResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RescheduleEmailResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Email
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelEmailResponse parses an HTTP response from a CancelEmailWithResponse call
+func ParseCancelEmailResponse(rsp *http.Response) (*CancelEmailResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelEmailResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Email
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEmailContentResponse parses an HTTP response from a GetEmailContentWithResponse call
+func ParseGetEmailContentResponse(rsp *http.Response) (*GetEmailContentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEmailContentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Content
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetryEmailResponse parses an HTTP response from a RetryEmailWithResponse call
+func ParseRetryEmailResponse(rsp *http.Response) (*RetryEmailResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryEmailResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Email
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEmailTimelineResponse parses an HTTP response from a GetEmailTimelineWithResponse call
+func ParseGetEmailTimelineResponse(rsp *http.Response) (*GetEmailTimelineResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEmailTimelineResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Timeline
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -6226,6 +8593,13 @@ func ParseCreateOperatorKeyResponse(rsp *http.Response) (*CreateOperatorKeyRespo
 			return nil, err
 		}
 		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest Problem

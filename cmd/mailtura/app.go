@@ -28,12 +28,16 @@ import (
 // transactions of Temporal, and while one is on its way more emails gather for the next.
 const startSlots = 4
 
+// rememberKeys is how long the API remembers keys and tenants: half of the second within
+// which a revocation takes effect on every process.
+const rememberKeys = 500 * time.Millisecond
+
 // settings are what every role needs.
 type settings struct {
 	connections
-	SMTPRelay  string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…"`
-	TemporalUI string `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
-	Migrate    bool   `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	SMTPRelay  []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
+	TemporalUI string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
+	Migrate    bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
 	logging
 }
 
@@ -108,6 +112,7 @@ func run(ctx context.Context, s settings, api *listening, worker bool, ready fun
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { a.dispatcher.Sweep(ctx); return nil })
+	group.Go(func() error { a.dispatcher.Release(ctx); return nil })
 	if worker {
 		group.Go(func() error { return a.work(ctx) })
 	}
@@ -172,7 +177,8 @@ func (a *app) work(ctx context.Context) error {
 	}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
-			Store: a.store, Templates: a.templates, Transport: relay, Permits: activities.NewPermits(a.flow), Log: a.log,
+			Store: a.store, Templates: a.templates, Transport: relay, Permits: activities.NewPermits(a.flow),
+			Turns: activities.NewTurns(relay.MaxConns()), Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
 	}, worker.Config{Log: a.log})
@@ -184,15 +190,21 @@ func (a *app) work(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) relay() (*smtpout.Relay, error) {
-	if a.SMTPRelay == "" {
+func (a *app) relay() (*smtpout.Relays, error) {
+	if len(a.SMTPRelay) == 0 {
 		return nil, errors.New("no mail server: set --smtp-relay or MAILTURA_SMTP_RELAY")
 	}
-	cfg, err := smtpout.ParseURL(a.SMTPRelay)
-	if err != nil {
-		return nil, fmt.Errorf("read --smtp-relay: %w", err)
+	relays := make([]*smtpout.Relay, len(a.SMTPRelay))
+	for i, url := range a.SMTPRelay {
+		cfg, err := smtpout.ParseURL(url)
+		if err != nil {
+			return nil, fmt.Errorf("read --smtp-relay: %w", err)
+		}
+		if relays[i], err = smtpout.New(cfg, a.log); err != nil {
+			return nil, fmt.Errorf("use --smtp-relay: %w", err)
+		}
 	}
-	return smtpout.New(cfg, a.log)
+	return smtpout.NewRelays(relays...), nil
 }
 
 // serve runs the API until the context ends: it then takes no new requests, answers
@@ -207,8 +219,8 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	defer acceptor.Close()
 	server := &http.Server{
 		Handler: apiserver.New(apiserver.Config{
-			Store: a.store, Intake: acceptor, Flow: a.flow, Templates: a.templates, Log: a.log,
-			TemporalUI: a.TemporalUI, Namespace: a.Namespace,
+			Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
+			TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

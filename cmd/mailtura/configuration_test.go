@@ -116,7 +116,7 @@ func TestConfiguration_MailServer(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)`").FindAllStringSubmatch(section, -1) {
 		value, known := examples[row[1]]
 		require.True(t, known, row[1])
-		r, err := (&app{settings: settings{SMTPRelay: "smtp://h?" + row[1] + "=" + value}}).relay()
+		r, err := (&app{settings: settings{SMTPRelay: []string{"smtp://h?" + row[1] + "=" + value}}}).relay()
 		require.NoError(t, err, row[1])
 		r.Close()
 		delete(examples, row[1])

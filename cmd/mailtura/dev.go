@@ -22,19 +22,19 @@ import (
 
 // devCmd runs everything on one machine. Each part can be replaced by one from outside.
 type devCmd struct {
-	Data         string `name:"data" env:"MAILTURA_DATA" default:".mailtura" type:"path" help:"Folder for everything that is kept."`
-	Ephemeral    bool   `name:"ephemeral" env:"MAILTURA_EPHEMERAL" help:"Keep nothing: use a temporary folder, and remove it at the end."`
-	Port         int    `name:"port" env:"MAILTURA_PORT" default:"8080" help:"Port of the API. 0 takes a free one, here and below."`
-	TemporalPort int    `name:"temporal-port" env:"MAILTURA_TEMPORAL_PORT" default:"7233" help:"Port of Temporal."`
-	UIPort       int    `name:"temporal-ui-port" env:"MAILTURA_TEMPORAL_UI_PORT" default:"8233" help:"Port of Temporal UI."`
-	SMTPPort     int    `name:"inbox-smtp-port" env:"MAILTURA_INBOX_SMTP_PORT" default:"1025" help:"Port on which the inbox takes mail."`
-	InboxPort    int    `name:"inbox-port" env:"MAILTURA_INBOX_PORT" default:"8025" help:"Port of the inbox's page."`
-	DatabaseURL  string `name:"database-url" env:"DATABASE_URL" placeholder:"postgres://…" help:"Use this PostgreSQL instead of a private one."`
-	Temporal     string `name:"temporal-address" env:"TEMPORAL_ADDRESS" placeholder:"HOST:PORT" help:"Use this Temporal instead of a private one."`
-	TemporalUI   string `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Temporal UI of the Temporal from outside."`
-	Temporalite  string `name:"temporalite" env:"MAILTURA_TEMPORALITE" type:"path" placeholder:"FILE" help:"The temporalite program; it is looked for beside mailtura and on PATH."`
-	SMTPRelay    string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Send outgoing mail to this mail server instead of to the inbox."`
-	OperatorKey  string `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"Operator key to use; one is made when it is absent."`
+	Data         string   `name:"data" env:"MAILTURA_DATA" default:".mailtura" type:"path" help:"Folder for everything that is kept."`
+	Ephemeral    bool     `name:"ephemeral" env:"MAILTURA_EPHEMERAL" help:"Keep nothing: use a temporary folder, and remove it at the end."`
+	Port         int      `name:"port" env:"MAILTURA_PORT" default:"8080" help:"Port of the API. 0 takes a free one, here and below."`
+	TemporalPort int      `name:"temporal-port" env:"MAILTURA_TEMPORAL_PORT" default:"7233" help:"Port of Temporal."`
+	UIPort       int      `name:"temporal-ui-port" env:"MAILTURA_TEMPORAL_UI_PORT" default:"8233" help:"Port of Temporal UI."`
+	SMTPPort     int      `name:"inbox-smtp-port" env:"MAILTURA_INBOX_SMTP_PORT" default:"1025" help:"Port on which the inbox takes mail."`
+	InboxPort    int      `name:"inbox-port" env:"MAILTURA_INBOX_PORT" default:"8025" help:"Port of the inbox's page."`
+	DatabaseURL  string   `name:"database-url" env:"DATABASE_URL" placeholder:"postgres://…" help:"Use this PostgreSQL instead of a private one."`
+	Temporal     string   `name:"temporal-address" env:"TEMPORAL_ADDRESS" placeholder:"HOST:PORT" help:"Use this Temporal instead of a private one."`
+	TemporalUI   string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Temporal UI of the Temporal from outside."`
+	Temporalite  string   `name:"temporalite" env:"MAILTURA_TEMPORALITE" type:"path" placeholder:"FILE" help:"The temporalite program; it is looked for beside mailtura and on PATH."`
+	SMTPRelay    []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Send outgoing mail to this mail server instead of to the inbox; further ones, after commas, are tried where the ones before can not be reached."`
+	OperatorKey  string   `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"Operator key to use; one is made when it is absent."`
 	logging
 }
 
@@ -46,7 +46,7 @@ type stack struct {
 	temporal    string
 	temporalUI  string
 	inbox       *inbox.Inbox
-	relay       string
+	relay       []string
 	failed      chan error // a part that ended by itself
 	stops       []func(context.Context) error
 }
@@ -173,8 +173,8 @@ func (s *stack) startInbox(context.Context) error {
 	}
 	s.stops = append(s.stops, box.Close)
 	s.inbox = box
-	if s.relay = s.SMTPRelay; s.relay == "" {
-		s.relay = "smtp://" + box.SMTPAddr()
+	if s.relay = s.SMTPRelay; len(s.relay) == 0 {
+		s.relay = []string{"smtp://" + box.SMTPAddr()}
 	}
 	return nil
 }

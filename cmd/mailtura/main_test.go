@@ -67,9 +67,9 @@ func TestCLI_Commands(t *testing.T) {
 		"dev --data d --no-log-json --log-level debug": {"dev", func(c cli) []any {
 			return []any{filepath.IsAbs(c.Dev.Data), c.Dev.LogJSON, c.Dev.LogLevel}
 		}, []any{true, false, slog.LevelDebug}},
-		"serve --no-migrate --listen :80 --smtp-relay smtp://h": {"serve", func(c cli) []any {
+		"serve --no-migrate --listen :80 --smtp-relay smtp://h,smtp://i": {"serve", func(c cli) []any {
 			return []any{c.Serve.Migrate, c.Serve.Listen, c.Serve.SMTPRelay}
-		}, []any{false, ":80", "smtp://h"}},
+		}, []any{false, ":80", []string{"smtp://h", "smtp://i"}}},
 		"apiserver --temporal-namespace other": {"apiserver", func(c cli) []any {
 			return []any{c.Apiserver.Migrate, c.Apiserver.Namespace}
 		}, []any{true, "other"}},
@@ -165,15 +165,16 @@ func TestEnsureOperatorKey_RefusesWhatIsNone(t *testing.T) {
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	for relay, want := range map[string]string{
-		"":                             "set --smtp-relay or MAILTURA_SMTP_RELAY",
 		"mail:25":                      "read --smtp-relay",
 		"smtp://u:s3cret@mail.example": "in clear",
 	} {
-		_, err := (&app{settings: settings{SMTPRelay: relay}}).relay()
+		_, err := (&app{settings: settings{SMTPRelay: []string{relay}}}).relay()
 		require.ErrorContains(t, err, want, relay)
 		require.NotContains(t, err.Error(), "s3cret")
 	}
-	r, err := (&app{settings: settings{SMTPRelay: "smtp://127.0.0.1:1"}}).relay()
+	_, err := (&app{}).relay()
+	require.ErrorContains(t, err, "set --smtp-relay or MAILTURA_SMTP_RELAY")
+	r, err := (&app{settings: settings{SMTPRelay: []string{"smtp://127.0.0.1:1", "smtp://127.0.0.1:2"}}}).relay()
 	require.NoError(t, err)
 	r.Close()
 }

@@ -145,7 +145,7 @@ func (a *operatorAPI) make(ctx context.Context, c plan.Change) error {
 	doc := tenantDocument{ID: c.TenantID, Name: c.Want.Name, Domain: c.Want.Domain, Settings: c.Want.Settings}
 	switch c.Action {
 	case plan.Create:
-		answer, err := a.client.CreateTenantWithBodyWithResponse(ctx, "application/json", encode(doc))
+		answer, err := a.client.CreateTenantWithBodyWithResponse(ctx, nil, "application/json", encode(doc))
 		if err != nil {
 			return err
 		}

@@ -16,24 +16,33 @@ type Status string
 
 // The states of a recipient.
 const (
-	Queued   Status = "queued"   // accepted; waits for its turn
-	Sending  Status = "sending"  // an attempt is under way
-	Deferred Status = "deferred" // a temporary refusal; tried again at the time that is shown
-	Sent     Status = "sent"     // handed to a relay
-	Bounced  Status = "bounced"  // refused for good
-	Failed   Status = "failed"   // given up: it could not be rendered, or was deferred for too long
-	Unknown  Status = "unknown"  // cut off before the answer, and held as the tenant chose
+	Scheduled Status = "scheduled" // accepted; waits for the time that was asked for
+	Held      Status = "held"      // accepted over the daily limit; waits for a day with room
+	Queued    Status = "queued"    // accepted; waits for its turn
+	Sending   Status = "sending"   // an attempt is under way
+	Deferred  Status = "deferred"  // a temporary refusal; tried again at the time that is shown
+	Sent      Status = "sent"      // handed to a relay
+	Bounced   Status = "bounced"   // refused for good
+	Failed    Status = "failed"    // given up: it could not be rendered, or was deferred for too long
+	Cancelled Status = "cancelled" // taken back before it was sent
+	Expired   Status = "expired"   // not sent in time, as its sender asked
+	Unknown   Status = "unknown"   // cut off before the answer, and held as the tenant chose
 )
 
 // Final reports whether nothing more will happen by itself.
 func (s Status) Final() bool {
-	return s == Sent || s == Bounced || s == Failed || s == Unknown
+	switch s {
+	case Sent, Bounced, Failed, Cancelled, Expired, Unknown:
+		return true
+	case Scheduled, Held, Queued, Sending, Deferred:
+	}
+	return false
 }
 
 // precedence says which recipient status speaks for the email: the first of these that
 // any recipient has. So an email is under way as long as one recipient is, and one that
 // arrived for some and bounced for others says so by naming the trouble.
-var precedence = []Status{Sending, Queued, Deferred, Unknown, Failed, Bounced, Sent}
+var precedence = []Status{Sending, Queued, Deferred, Scheduled, Held, Unknown, Failed, Bounced, Expired, Cancelled, Sent}
 
 // Overall is the status of an email whose recipients have these.
 func Overall(recipients []Status) Status {
@@ -57,6 +66,15 @@ const (
 	BCC Kind = "bcc"
 )
 
+// Class says how urgent an email is.
+type Class string
+
+// The classes. Bulk waits behind transactional mail.
+const (
+	Transactional Class = "transactional"
+	Bulk          Class = "bulk"
+)
+
 // Recipient is one address of an email.
 type Recipient struct {
 	ID      uuid.UUID
@@ -75,7 +93,11 @@ type Email struct {
 	Tags            []string
 	Metadata        json.RawMessage // a JSON object
 	TraceParent     string          // W3C traceparent of the request
+	Class           Class
+	ScheduledAt     time.Time // zero: at once
+	ExpiresAt       time.Time // zero: never
 	CreatedAt       time.Time
+	TriedSince      time.Time // when its 72 hours of attempts begin; not before CreatedAt
 	Recipients      []Recipient
 	Content         Content
 }
@@ -102,6 +124,15 @@ type Attachment struct {
 	ContentType string `json:"contentType"`
 	ContentID   string `json:"contentId,omitempty"`
 	Content     []byte `json:"content"`
+}
+
+// Dispatch is emails of a tenant that one workflow carries.
+type Dispatch struct {
+	TenantID string
+	ID       uuid.UUID
+	Class    Class
+	Weight   float32 // fair share of the tenant against others
+	Emails   int
 }
 
 // MessageID is the Message-ID of an email without its angle brackets (RFC 5322 §3.6.4):

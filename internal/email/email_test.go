@@ -21,6 +21,11 @@ func TestOverall(t *testing.T) {
 		{[]email.Status{email.Sent, email.Bounced}, email.Bounced},
 		{[]email.Status{email.Bounced, email.Deferred}, email.Deferred},
 		{[]email.Status{email.Bounced, email.Failed, email.Unknown}, email.Unknown},
+		{[]email.Status{email.Scheduled, email.Scheduled}, email.Scheduled},
+		{[]email.Status{email.Held, email.Sent}, email.Held},
+		{[]email.Status{email.Cancelled, email.Sent}, email.Cancelled},
+		{[]email.Status{email.Cancelled, email.Expired}, email.Expired},
+		{[]email.Status{email.Cancelled, email.Deferred}, email.Deferred},
 	} {
 		require.Equal(t, tc.want, email.Overall(tc.recipients), "%v", tc.recipients)
 	}
@@ -29,8 +34,8 @@ func TestOverall(t *testing.T) {
 func TestStatus_Final(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[email.Status]bool{
-		email.Queued: false, email.Sending: false, email.Deferred: false,
-		email.Sent: true, email.Bounced: true, email.Failed: true, email.Unknown: true,
+		email.Scheduled: false, email.Held: false, email.Queued: false, email.Sending: false, email.Deferred: false,
+		email.Sent: true, email.Bounced: true, email.Failed: true, email.Cancelled: true, email.Expired: true, email.Unknown: true,
 	} {
 		require.Equal(t, want, s.Final(), s)
 	}

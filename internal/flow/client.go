@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 )
 
@@ -34,24 +35,36 @@ func NewClient(c client.Client, inline bool) *Client {
 
 // StartSendEmails starts the workflow of a dispatch and gives its run id. Starting it
 // again changes nothing and gives the same run.
-func (c *Client) StartSendEmails(
-	ctx context.Context, tenantID string, weight float32, dispatch uuid.UUID, emails int,
-) (runID string, err error) {
-	inline := c.inline && emails <= inlineLimit
+func (c *Client) StartSendEmails(ctx context.Context, d email.Dispatch) (runID string, err error) {
+	inline := c.inline && d.Emails <= inlineLimit
+	priority := temporal.Priority{PriorityKey: 2, FairnessKey: d.TenantID, FairnessWeight: d.Weight}
+	if d.Class == email.Bulk {
+		inline, priority.PriorityKey = false, 4
+	}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                       SendEmailsID(tenantID, dispatch),
+		ID:                       SendEmailsID(d.TenantID, d.ID),
 		TaskQueue:                SendQueue,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		EnableEagerStart:         inline,
-		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(tenantID)),
-		StaticSummary:            fmt.Sprintf("%s of %s", plural(emails, "email"), tenantID),
-		Priority:                 temporal.Priority{PriorityKey: 2, FairnessKey: tenantID, FairnessWeight: weight},
-	}, SendEmails, SendEmailsInput{TenantID: tenantID, DispatchID: dispatch, Emails: emails, Inline: inline})
+		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(d.TenantID), SendClass.ValueSet(string(d.Class))),
+		StaticSummary:            fmt.Sprintf("%s of %s", plural(d.Emails, "email"), d.TenantID),
+		Priority:                 priority,
+	}, SendEmails, SendEmailsInput{TenantID: d.TenantID, DispatchID: d.ID, Emails: d.Emails, Inline: inline})
 	if err != nil {
 		return "", unavailable("start send", err)
 	}
 	return run.GetRunID(), nil
+}
+
+// Recheck has the workflow of a dispatch look at its recipients now, if it runs: some of
+// them were cancelled or given to another dispatch.
+func (c *Client) Recheck(ctx context.Context, tenantID string, dispatch uuid.UUID) error {
+	err := c.temporal.SignalWorkflow(ctx, SendEmailsID(tenantID, dispatch), "", RecheckSignal, nil)
+	if err == nil || isNotFound(err) {
+		return nil
+	}
+	return unavailable("recheck", err)
 }
 
 // ProvisionTenant starts the workflow that sets a tenant up, and waits for it.

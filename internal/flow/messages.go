@@ -18,12 +18,17 @@ type SendEmailsInput struct {
 	Inline bool `json:"inline"`
 }
 
+// RecheckSignal has a SendEmails workflow look at its recipients without waiting further.
+const RecheckSignal = "recheck"
+
 // SendEmailsResult counts recipients by how they ended.
 type SendEmailsResult struct {
-	Sent    int `json:"sent"`
-	Bounced int `json:"bounced"`
-	Failed  int `json:"failed"`
-	Unknown int `json:"unknown"`
+	Sent      int `json:"sent"`
+	Bounced   int `json:"bounced"`
+	Failed    int `json:"failed"`
+	Cancelled int `json:"cancelled"`
+	Expired   int `json:"expired"`
+	Unknown   int `json:"unknown"`
 }
 
 // TenantQuotaInput is the whole state of a TenantQuota workflow; a run passes it on when

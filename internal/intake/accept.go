@@ -24,16 +24,23 @@ type Acceptor struct {
 
 	mu      sync.Mutex
 	waiting []*request
-	bytes   int
+	emails  int           // of those that wait
+	bytes   int           // of their contents
 	wake    chan struct{} // holds a token while there may be something waiting
 	closed  bool
 	done    chan struct{}
 }
 
+// request is a Request that waits for its receipts.
 type request struct {
-	email email.Email
+	Request
 	bytes int
-	reply chan Receipt
+	reply chan reply
+}
+
+type reply struct {
+	receipts []Receipt
+	err      error // nothing of the request was accepted
 }
 
 // NewAcceptor starts to accept. accepted is told of every committed email.
@@ -43,31 +50,41 @@ func NewAcceptor(ledger Ledger, accepted func([]Pending)) *Acceptor {
 	return a
 }
 
-// Accept commits e, and returns once that is done: whoever has the receipt without an
-// error may rely on it. Under more load than can be kept in memory it is refused at
-// once with fault "overloaded".
+// Accept commits an email; see AcceptAll.
 func (a *Acceptor) Accept(ctx context.Context, e email.Email) (Receipt, error) {
-	r := &request{email: e, bytes: size(e), reply: make(chan Receipt, 1)}
-	if err := a.join(r); err != nil {
+	receipts, err := a.AcceptAll(ctx, Request{Emails: []email.Email{e}})
+	if err != nil {
 		return Receipt{}, err
 	}
+	return receipts[0], receipts[0].Err
+}
+
+// AcceptAll commits the emails of a request together, and returns once that is done:
+// whoever has receipts may rely on those without an error. Under more load than can be
+// kept in memory the request is refused at once with fault "overloaded".
+func (a *Acceptor) AcceptAll(ctx context.Context, in Request) ([]Receipt, error) {
+	r := &request{Request: in, bytes: size(in.Emails), reply: make(chan reply, 1)}
+	if err := a.join(r); err != nil {
+		return nil, err
+	}
 	select {
-	case receipt := <-r.reply:
-		return receipt, receipt.Err
+	case reply := <-r.reply:
+		return reply.receipts, reply.err
 	case <-ctx.Done(): // it may be committed all the same
-		return Receipt{}, fault.Wrap(ctx.Err(), fault.Unavailable, "request_cancelled", "The request was given up before it was answered.")
+		return nil, fault.Wrap(ctx.Err(), fault.Unavailable, "request_cancelled", "The request was given up before it was answered.")
 	}
 }
 
 func (a *Acceptor) join(r *request) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed || len(a.waiting) >= maxWaiting || a.bytes+r.bytes > maxWaitBytes {
+	if a.closed || a.emails >= maxWaiting || a.bytes+r.bytes > maxWaitBytes {
 		f := fault.New(fault.Unavailable, "overloaded", "The server has more to accept than it can; nothing was sent.")
 		f.RetryAfter = time.Second
 		return f
 	}
 	a.waiting = append(a.waiting, r)
+	a.emails += len(r.Emails)
 	a.bytes += r.bytes
 	a.signal()
 	return nil
@@ -104,17 +121,21 @@ func (a *Acceptor) run() {
 	}
 }
 
-// next takes what forms the next group.
+// next takes what forms the next group. A request is never divided.
 func (a *Acceptor) next() []*request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n, bytes := 0, 0
-	for n < len(a.waiting) && n < maxGroup && (n == 0 || bytes+a.waiting[n].bytes <= maxGroupBytes) {
-		bytes += a.waiting[n].bytes
-		n++
+	n, emails, bytes := 0, 0, 0
+	for n < len(a.waiting) {
+		r := a.waiting[n]
+		if n > 0 && (emails+len(r.Emails) > maxGroup || bytes+r.bytes > maxGroupBytes) {
+			break
+		}
+		n, emails, bytes = n+1, emails+len(r.Emails), bytes+r.bytes
 	}
 	group := a.waiting[:n:n]
 	a.waiting = a.waiting[n:]
+	a.emails -= emails
 	a.bytes -= bytes
 	return group
 }
@@ -124,46 +145,48 @@ func (a *Acceptor) next() []*request {
 func (a *Acceptor) commit(group []*request) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	emails := make([]email.Email, len(group))
+	requests := make([]Request, len(group))
 	for i, r := range group {
-		emails[i] = r.email
+		requests[i] = r.Request
 	}
-	receipts, err := a.ledger.Accept(ctx, time.Now(), emails)
+	receipts, err := a.ledger.Accept(ctx, time.Now(), requests)
 	switch {
 	case err == nil:
-		a.tell(group, receipts)
+		a.tell(requests, receipts)
 	case len(group) > 1 && fault.KindOf(err) != fault.Unavailable:
 		for i := range group {
 			a.commit(group[i : i+1])
 		}
 		return
 	default:
-		receipts = make([]Receipt, len(group))
-		for i := range receipts {
-			receipts[i].Err = err
-		}
+		receipts = make([][]Receipt, len(group))
 	}
 	for i, r := range group {
-		r.reply <- receipts[i]
+		r.reply <- reply{receipts[i], err}
 	}
 }
 
-func (a *Acceptor) tell(group []*request, receipts []Receipt) {
-	pending := make([]Pending, 0, len(group))
-	for i, r := range group {
-		if receipts[i].Err == nil {
-			pending = append(pending, Pending{
-				TenantID: r.email.TenantID, EmailID: r.email.ID, Weight: receipts[i].Weight, TraceParent: r.email.TraceParent,
-			})
+// tell hands on what was accepted and need not wait.
+func (a *Acceptor) tell(requests []Request, receipts [][]Receipt) {
+	var pending []Pending
+	for i, r := range requests {
+		for j, e := range r.Emails {
+			if receipt := receipts[i][j]; receipt.Err == nil && receipt.ReleaseAt.IsZero() {
+				pending = append(pending, Pending{
+					TenantID: e.TenantID, EmailID: e.ID, Class: e.Class, Weight: receipt.Weight, TraceParent: e.TraceParent,
+				})
+			}
 		}
 	}
 	a.accepted(pending)
 }
 
-func size(e email.Email) int {
-	n := len(e.Content.HTML) + len(e.Content.Text) + len(e.Content.Variables) + 200*len(e.Recipients)
-	for _, attachment := range e.Content.Attachments {
-		n += len(attachment.Content) * 4 / 3
+func size(emails []email.Email) (n int) {
+	for _, e := range emails {
+		n += len(e.Content.HTML) + len(e.Content.Text) + len(e.Content.Variables) + 200*len(e.Recipients)
+		for _, attachment := range e.Content.Attachments {
+			n += len(attachment.Content) * 4 / 3
+		}
 	}
 	return n
 }

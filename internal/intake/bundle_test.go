@@ -32,9 +32,11 @@ type fakeLedger struct {
 	claim      func(call int, emails []uuid.UUID) (int, error)
 	setRun     func(dispatch uuid.UUID) error
 	emails     func(before time.Time) ([]intake.Pending, error)
-	dispatches func(before time.Time) ([]intake.StaleDispatch, error)
+	dispatches func(before time.Time) ([]email.Dispatch, error)
+	release    func(now time.Time, limit int) ([]intake.Pending, error)
 
 	mu     sync.Mutex
+	asked  [][]intake.Request
 	groups [][]email.Email
 	claims []claimCall
 	runs   map[uuid.UUID]string
@@ -42,13 +44,34 @@ type fakeLedger struct {
 
 type claimCall struct {
 	tenantID string
+	class    email.Class
 	dispatch uuid.UUID
 	emails   []uuid.UUID
 }
 
 var _ intake.Ledger = (*fakeLedger)(nil)
 
-func (l *fakeLedger) Accept(ctx context.Context, _ time.Time, group []email.Email) ([]intake.Receipt, error) {
+// Accept takes the emails of a group out of their requests.
+func (l *fakeLedger) Accept(ctx context.Context, _ time.Time, requests []intake.Request) ([][]intake.Receipt, error) {
+	l.mu.Lock()
+	l.asked = append(l.asked, slices.Clone(requests))
+	l.mu.Unlock()
+	var group []email.Email
+	for _, r := range requests {
+		group = append(group, r.Emails...)
+	}
+	flat, err := l.acceptAll(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	all := make([][]intake.Receipt, len(requests))
+	for i, r := range requests {
+		all[i], flat = flat[:len(r.Emails)], flat[len(r.Emails):]
+	}
+	return all, nil
+}
+
+func (l *fakeLedger) acceptAll(ctx context.Context, group []email.Email) ([]intake.Receipt, error) {
 	l.mu.Lock()
 	call := len(l.groups)
 	l.groups = append(l.groups, slices.Clone(group))
@@ -68,10 +91,12 @@ func receipts(group []email.Email) []intake.Receipt {
 	return all
 }
 
-func (l *fakeLedger) ClaimDispatch(_ context.Context, tenantID string, dispatch uuid.UUID, emails []uuid.UUID) (int, error) {
+func (l *fakeLedger) ClaimDispatch(
+	_ context.Context, tenantID string, class email.Class, dispatch uuid.UUID, emails []uuid.UUID,
+) (int, error) {
 	l.mu.Lock()
 	call := len(l.claims)
-	l.claims = append(l.claims, claimCall{tenantID, dispatch, slices.Clone(emails)})
+	l.claims = append(l.claims, claimCall{tenantID, class, dispatch, slices.Clone(emails)})
 	l.mu.Unlock()
 	if l.claim != nil {
 		return l.claim(call, emails)
@@ -99,9 +124,16 @@ func (l *fakeLedger) ListStaleEmails(_ context.Context, before time.Time, _ int)
 	return nil, nil
 }
 
-func (l *fakeLedger) ListStaleDispatches(_ context.Context, before time.Time, _ int) ([]intake.StaleDispatch, error) {
+func (l *fakeLedger) ListStaleDispatches(_ context.Context, before time.Time, _ int) ([]email.Dispatch, error) {
 	if l.dispatches != nil {
 		return l.dispatches(before)
+	}
+	return nil, nil
+}
+
+func (l *fakeLedger) Release(_ context.Context, now time.Time, limit int) ([]intake.Pending, error) {
+	if l.release != nil {
+		return l.release(now, limit)
 	}
 	return nil, nil
 }
@@ -135,27 +167,25 @@ type fakeStarter struct {
 	start func(ctx context.Context, call int) error
 
 	mu     sync.Mutex
-	starts []intake.StaleDispatch
+	starts []email.Dispatch
 }
 
 var _ intake.Starter = (*fakeStarter)(nil)
 
-func (s *fakeStarter) StartSendEmails(
-	ctx context.Context, tenantID string, weight float32, dispatch uuid.UUID, emails int,
-) (string, error) {
+func (s *fakeStarter) StartSendEmails(ctx context.Context, d email.Dispatch) (string, error) {
 	s.mu.Lock()
 	call := len(s.starts)
-	s.starts = append(s.starts, intake.StaleDispatch{TenantID: tenantID, ID: dispatch, Weight: weight, Emails: emails})
+	s.starts = append(s.starts, d)
 	s.mu.Unlock()
 	if s.start != nil {
 		if err := s.start(ctx, call); err != nil {
 			return "", err
 		}
 	}
-	return "run of " + dispatch.String(), nil
+	return "run of " + d.ID.String(), nil
 }
 
-func (s *fakeStarter) started() []intake.StaleDispatch {
+func (s *fakeStarter) started() []email.Dispatch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.starts)
@@ -185,9 +215,17 @@ func idsOf(emails []email.Email) []uuid.UUID {
 func pending(tenantID string, n int) []intake.Pending {
 	all := make([]intake.Pending, n)
 	for i := range all {
-		all[i] = intake.Pending{TenantID: tenantID, EmailID: id.New(), Weight: 1}
+		all[i] = intake.Pending{TenantID: tenantID, EmailID: id.New(), Class: email.Transactional, Weight: 1}
 	}
 	return all
+}
+
+// bulk makes them bulk mail.
+func bulk(pending []intake.Pending) []intake.Pending {
+	for i := range pending {
+		pending[i].Class = email.Bulk
+	}
+	return pending
 }
 
 func pendingIDs(pending []intake.Pending) []uuid.UUID {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -31,7 +32,7 @@ type Dispatcher struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond
-	queues  map[string]*tenantQueue
+	queues  map[queueKey]*tenantQueue
 	order   []*tenantQueue // by how long they have waited, longest first
 	pending int
 	closed  bool
@@ -39,10 +40,16 @@ type Dispatcher struct {
 	stop    chan struct{}
 }
 
-// tenantQueue is what one tenant has pending. It is in Dispatcher.order exactly while it
-// has something.
+// queueKey is what emails of one dispatch have in common.
+type queueKey struct {
+	tenantID string
+	class    email.Class
+}
+
+// tenantQueue is what one tenant has pending of a class. It is in Dispatcher.order exactly
+// while it has something.
 type tenantQueue struct {
-	tenantID    string
+	queueKey
 	weight      float32
 	traceParent string // of the first
 	emails      []uuid.UUID
@@ -50,7 +57,7 @@ type tenantQueue struct {
 
 // NewDispatcher starts a dispatcher with so many start slots.
 func NewDispatcher(ledger Ledger, starter Starter, slots int, log *slog.Logger) *Dispatcher {
-	d := &Dispatcher{ledger: ledger, starter: starter, log: log, queues: map[string]*tenantQueue{}, stop: make(chan struct{})}
+	d := &Dispatcher{ledger: ledger, starter: starter, log: log, queues: map[queueKey]*tenantQueue{}, stop: make(chan struct{})}
 	d.changed = sync.NewCond(&d.mu)
 	for range slots {
 		d.slots.Go(d.run)
@@ -66,10 +73,11 @@ func (d *Dispatcher) Add(emails []Pending) {
 		if d.pending >= maxPending {
 			return
 		}
-		q := d.queues[e.TenantID]
+		key := queueKey{e.TenantID, e.Class}
+		q := d.queues[key]
 		if q == nil {
-			q = &tenantQueue{tenantID: e.TenantID, weight: e.Weight, traceParent: e.TraceParent}
-			d.queues[e.TenantID] = q
+			q = &tenantQueue{queueKey: key, weight: e.Weight, traceParent: e.TraceParent}
+			d.queues[key] = q
 			d.order = append(d.order, q)
 			d.changed.Signal()
 		}
@@ -78,11 +86,11 @@ func (d *Dispatcher) Add(emails []Pending) {
 	}
 }
 
-// waitsFor reports whether the tenant has something pending here.
-func (d *Dispatcher) waitsFor(tenantID string) bool {
+// waitsFor reports whether there is something pending here that has this in common.
+func (d *Dispatcher) waitsFor(key queueKey) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queues[tenantID] != nil
+	return d.queues[key] != nil
 }
 
 // Close lets starts that are under way finish. What is still pending is left to a sweep.
@@ -136,7 +144,7 @@ func (d *Dispatcher) take() (tenantQueue, bool) {
 	taken.emails, q.emails = q.emails[:n:n], q.emails[n:]
 	d.pending -= n
 	if len(q.emails) == 0 {
-		delete(d.queues, q.tenantID)
+		delete(d.queues, q.queueKey)
 	} else {
 		q.traceParent = ""
 		d.order = append(d.order, q)
@@ -158,16 +166,16 @@ func (d *Dispatcher) dispatch(q tenantQueue) (err error) {
 		span.End()
 	}()
 	dispatch := id.New()
-	claimed, err := d.ledger.ClaimDispatch(ctx, q.tenantID, dispatch, q.emails)
+	claimed, err := d.ledger.ClaimDispatch(ctx, q.tenantID, q.class, dispatch, q.emails)
 	if err != nil || claimed == 0 {
 		return err
 	}
 	span.SetAttributes(attribute.String(telemetry.DispatchID, id.Dispatch.Format(dispatch)), attribute.Int(telemetry.DispatchSize, claimed))
-	return d.start(ctx, StaleDispatch{TenantID: q.tenantID, ID: dispatch, Weight: q.weight, Emails: claimed})
+	return d.start(ctx, email.Dispatch{TenantID: q.tenantID, ID: dispatch, Class: q.class, Weight: q.weight, Emails: claimed})
 }
 
-func (d *Dispatcher) start(ctx context.Context, s StaleDispatch) error {
-	runID, err := d.starter.StartSendEmails(ctx, s.TenantID, s.Weight, s.ID, s.Emails)
+func (d *Dispatcher) start(ctx context.Context, s email.Dispatch) error {
+	runID, err := d.starter.StartSendEmails(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -45,14 +46,14 @@ func TestDispatcher_OneEmailWhenIdle(t *testing.T) {
 		}}
 		d := newDispatcher(t, &ledger, &starter, 2)
 		one := intake.Pending{
-			TenantID: acme, EmailID: id.New(), Weight: 3, TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			TenantID: acme, EmailID: id.New(), Class: email.Bulk, Weight: 3, TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		}
 		d.Add([]intake.Pending{one})
 		synctest.Wait()
 		claims := ledger.claimed()
 		require.Len(t, claims, 1)
-		require.Equal(t, claimCall{acme, claims[0].dispatch, []uuid.UUID{one.EmailID}}, claims[0])
-		require.Equal(t, []intake.StaleDispatch{{TenantID: acme, ID: claims[0].dispatch, Weight: 3, Emails: 1}}, starter.started())
+		require.Equal(t, claimCall{acme, email.Bulk, claims[0].dispatch, []uuid.UUID{one.EmailID}}, claims[0])
+		require.Equal(t, []email.Dispatch{{TenantID: acme, ID: claims[0].dispatch, Class: email.Bulk, Weight: 3, Emails: 1}}, starter.started())
 		require.Equal(t, map[uuid.UUID]string{claims[0].dispatch: "run of " + claims[0].dispatch.String()}, ledger.runs)
 		require.Equal(t, acme, tenantID)
 		require.Equal(t, "0af7651916cd43dd8448eb211c80319c", traceID)

@@ -54,13 +54,14 @@ func (d *Dispatcher) SweepOnce(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	here := map[string]bool{} // tenants whose queue here will come to these by itself
+	here := map[queueKey]bool{} // queues here that will come to these by themselves
 	var left []Pending
 	for _, e := range emails {
-		waits, known := here[e.TenantID]
+		key := queueKey{e.TenantID, e.Class}
+		waits, known := here[key]
 		if !known {
-			waits = d.waitsFor(e.TenantID)
-			here[e.TenantID] = waits
+			waits = d.waitsFor(key)
+			here[key] = waits
 		}
 		if !waits {
 			left = append(left, e)
@@ -68,4 +69,40 @@ func (d *Dispatcher) SweepOnce(ctx context.Context, before time.Time) error {
 	}
 	d.Add(left)
 	return nil
+}
+
+const (
+	releaseEvery = time.Second
+	releaseLimit = 1000
+)
+
+// Release takes up, every second until the context ends, emails whose time has come: those
+// that are scheduled, and those that waited for a day with room.
+func (d *Dispatcher) Release(ctx context.Context) {
+	tick := time.NewTicker(releaseEvery)
+	defer tick.Stop()
+	for {
+		if err := d.ReleaseDue(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			d.log.Warn("release is tried again later", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// ReleaseDue takes up the emails whose time has come by now.
+func (d *Dispatcher) ReleaseDue(ctx context.Context, now time.Time) error {
+	for {
+		released, err := d.ledger.Release(ctx, now, releaseLimit)
+		if err != nil {
+			return err
+		}
+		d.Add(released)
+		if len(released) < releaseLimit {
+			return nil
+		}
+	}
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
 )
 
-func staleDispatches(tenants ...string) []intake.StaleDispatch {
-	all := make([]intake.StaleDispatch, len(tenants))
+func staleDispatches(tenants ...string) []email.Dispatch {
+	all := make([]email.Dispatch, len(tenants))
 	for i, tenantID := range tenants {
-		all[i] = intake.StaleDispatch{TenantID: tenantID, ID: id.New(), Weight: 2, Emails: 7}
+		all[i] = email.Dispatch{TenantID: tenantID, ID: id.New(), Weight: 2, Emails: 7}
 	}
 	return all
 }
@@ -28,7 +29,7 @@ func TestSweepOnce_TakesUpWhatWasLeftBehind(t *testing.T) {
 		stale, emails := staleDispatches("one", "two"), append(pending("two", 2), pending("three", 1)...)
 		before := time.Now()
 		ledger := &fakeLedger{
-			dispatches: func(at time.Time) ([]intake.StaleDispatch, error) {
+			dispatches: func(at time.Time) ([]email.Dispatch, error) {
 				require.Equal(t, before, at)
 				return stale, nil
 			},
@@ -71,11 +72,29 @@ func TestSweepOnce_LeavesWhatIsInAQueue(t *testing.T) {
 	})
 }
 
+// A queue of the other class comes to none of these.
+func TestSweepOnce_ClassesAreApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waiting, left := bulk(pending(acme, 1)), pending(acme, 1)
+		ledger := &fakeLedger{emails: func(time.Time) ([]intake.Pending, error) { return append(waiting[:1:1], left...), nil }}
+		d, release := busy(t, ledger)
+		d.Add(waiting)
+		require.NoError(t, d.SweepOnce(t.Context(), time.Now()))
+		release()
+		synctest.Wait()
+		claims := ledger.claimed()
+		require.Len(t, claims, 3)
+		require.Equal(t, claimCall{acme, email.Bulk, claims[1].dispatch, pendingIDs(waiting)}, claims[1])
+		require.Equal(t, claimCall{acme, email.Transactional, claims[2].dispatch, pendingIDs(left)}, claims[2])
+	})
+}
+
 func TestSweepOnce_StopsWhileTemporalIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ledger := &fakeLedger{
-			dispatches: func(time.Time) ([]intake.StaleDispatch, error) { return staleDispatches("one", "two"), nil },
+			dispatches: func(time.Time) ([]email.Dispatch, error) { return staleDispatches("one", "two"), nil },
 			emails:     func(time.Time) ([]intake.Pending, error) { return pending(acme, 1), nil },
 		}
 		starter := &fakeStarter{start: func(context.Context, int) error { return errAway }}
@@ -93,7 +112,7 @@ func TestSweepOnce_OneThatCanNotBeStartedLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stale := staleDispatches("one", "two")
 		ledger := &fakeLedger{
-			dispatches: func(time.Time) ([]intake.StaleDispatch, error) { return stale, nil },
+			dispatches: func(time.Time) ([]email.Dispatch, error) { return stale, nil },
 			emails:     func(time.Time) ([]intake.Pending, error) { return pending("three", 1), nil },
 		}
 		starter := &fakeStarter{start: func(_ context.Context, call int) error {
@@ -115,7 +134,7 @@ func TestSweepOnce_ErrorsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for what, ledger := range map[string]*fakeLedger{
-		"dispatches": {dispatches: func(time.Time) ([]intake.StaleDispatch, error) { return nil, broken }},
+		"dispatches": {dispatches: func(time.Time) ([]email.Dispatch, error) { return nil, broken }},
 		"emails":     {emails: func(time.Time) ([]intake.Pending, error) { return nil, broken }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -132,7 +151,7 @@ func TestSweep_AtOnceAndAgainUntilTheEnd(t *testing.T) {
 		var sweeps, ages []time.Duration
 		left := pending(acme, 1)
 		ledger := &fakeLedger{
-			dispatches: func(before time.Time) ([]intake.StaleDispatch, error) {
+			dispatches: func(before time.Time) ([]email.Dispatch, error) {
 				sweeps, ages = append(sweeps, time.Since(start)), append(ages, time.Since(before))
 				if len(sweeps) == 1 {
 					return nil, errors.New("broken") // the next one may work

@@ -35,6 +35,7 @@ type quotas struct {
 	RateLimit    *int   `yaml:"rateLimit"`
 	RateLimitPer string `yaml:"rateLimitPer"`
 	Burst        *int   `yaml:"burst"`
+	OverLimit    string `yaml:"overLimit"`
 }
 
 // Parse reads a file. Its errors name the line and column; what is not understood is an
@@ -78,7 +79,8 @@ func (e entry) tenant() tenant.Tenant {
 		Settings: tenant.Settings{
 			FromEmail: e.FromEmail, FromName: e.FromName, ReplyTo: e.ReplyTo,
 			DailyLimit: e.Quotas.DailyLimit, RateLimit: e.Quotas.RateLimit, RateLimitPer: e.Quotas.RateLimitPer, Burst: e.Quotas.Burst,
-			Timezone: e.Timezone, OnUnknownOutcome: e.OnUnknownOutcome, Weight: e.Weight,
+			OverLimit: e.Quotas.OverLimit,
+			Timezone:  e.Timezone, OnUnknownOutcome: e.OnUnknownOutcome, Weight: e.Weight,
 		}.WithDefaults(),
 	}
 }

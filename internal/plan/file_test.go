@@ -31,7 +31,7 @@ func TestParse(t *testing.T) {
 		ID: "acme-corp", Name: "acme-corp", Domain: "acme.com",
 		Settings: tenant.Settings{
 			FromEmail: "noreply@acme.com", FromName: "Acme Corporation", DailyLimit: ptr(10000), RateLimit: ptr(100),
-			RateLimitPer: "minute", Timezone: "UTC", OnUnknownOutcome: tenant.Resend,
+			RateLimitPer: "minute", OverLimit: tenant.Reject, Timezone: "UTC", OnUnknownOutcome: tenant.Resend,
 		},
 	}}, tenants)
 }
@@ -51,7 +51,7 @@ tenants:
     timezone: Europe/Berlin
     onUnknownOutcome: hold
     weight: 3
-    quotas: {dailyLimit: 0, rateLimit: 5, rateLimitPer: hour, burst: 2}
+    quotas: {dailyLimit: 0, rateLimit: 5, rateLimitPer: hour, burst: 2, overLimit: queue}
 `))
 	require.NoError(t, err)
 	require.Len(t, tenants, 2)
@@ -62,7 +62,8 @@ tenants:
 		ID: "a", Name: "Ähren & Söhne", Domain: "xn--mnchen-3ya.example",
 		Settings: tenant.Settings{
 			FromEmail: "post@xn--mnchen-3ya.example", FromName: "Post: Amt", ReplyTo: "Hilfe <hilfe@example.net>", DailyLimit: ptr(0),
-			RateLimit: ptr(5), RateLimitPer: "hour", Burst: ptr(2), Timezone: "Europe/Berlin", OnUnknownOutcome: tenant.Hold, Weight: ptr(3),
+			RateLimit: ptr(5), RateLimitPer: "hour", Burst: ptr(2), OverLimit: tenant.Queue, Timezone: "Europe/Berlin",
+			OnUnknownOutcome: tenant.Hold, Weight: ptr(3),
 		},
 	}, tenants[1])
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // quotaFields are the settings that a file has below quotas.
-var quotaFields = map[string]bool{"dailyLimit": true, "rateLimit": true, "rateLimitPer": true, "burst": true}
+var quotaFields = map[string]bool{"dailyLimit": true, "rateLimit": true, "rateLimitPer": true, "burst": true, "overLimit": true}
 
 // locate turns what is wrong with a tenant into an error that names line and column of
 // each value, as the YAML errors do.

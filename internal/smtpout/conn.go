@@ -8,15 +8,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
-
 	"github.com/mailtura/mailtura/internal/mail/outcome"
 )
 
 // conn is a connection on which a message can be sent.
 type conn struct {
-	*smtp.Client
+	*client
 	raw      net.Conn
 	peer     string
 	tls      bool
@@ -26,9 +23,10 @@ type conn struct {
 
 // dialError says in which phase a connection could not be made ready.
 type dialError struct {
-	phase outcome.Phase
-	peer  string
-	err   error
+	phase    outcome.Phase
+	peer     string
+	dialogue string
+	err      error
 }
 
 func (e *dialError) Error() string { return fmt.Sprintf("%s: %v", e.phase, e.err) }
@@ -36,65 +34,84 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // dial makes a connection ready: TCP, greeting, TLS and login as configured.
 func (r *Relay) dial(ctx context.Context) (*conn, error) {
-	c, err := r.open(ctx, r.cfg.Security == StartTLS)
+	address := net.JoinHostPort(r.cfg.Host, strconv.Itoa(r.cfg.Port))
+	dialer := net.Dialer{Timeout: r.cfg.ConnectTimeout}
+	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, &dialError{phase: outcome.Connect, peer: address, err: err}
 	}
-	if offered, _ := c.Extension("STARTTLS"); offered && r.cfg.Security == Opportunistic {
-		_ = c.Close()
-		if c, err = r.open(ctx, true); err != nil {
-			return nil, err
+	c := &conn{raw: raw, peer: raw.RemoteAddr().String()}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	if phase, err := r.prepare(ctx, c); err != nil {
+		failed := &dialError{phase: phase, peer: c.peer, err: err}
+		if c.client != nil {
+			failed.dialogue = c.said.take()
 		}
-	}
-	if r.cfg.Username != "" {
-		if err := c.login(r.cfg.Username, r.cfg.Password); err != nil {
-			_ = c.Close()
-			return nil, &dialError{outcome.Auth, c.peer, err}
-		}
+		_ = raw.Close()
+		return nil, failed
 	}
 	c.lastUsed = time.Now() // a server that was slow so far is not idle
 	return c, nil
 }
 
-// open connects and says hello, and where asked takes the connection to TLS by STARTTLS.
-func (r *Relay) open(ctx context.Context, startTLS bool) (*conn, error) {
-	address := net.JoinHostPort(r.cfg.Host, strconv.Itoa(r.cfg.Port))
-	dialer := net.Dialer{Timeout: r.cfg.ConnectTimeout}
-	raw, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, &dialError{outcome.Connect, address, err}
-	}
-	c := &conn{raw: raw, peer: raw.RemoteAddr().String()}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
-	switch {
-	case r.cfg.Security == TLS:
-		secured := tls.Client(raw, r.tlsConfig())
-		if err := secured.HandshakeContext(ctx); err != nil {
-			_ = raw.Close()
-			return nil, &dialError{outcome.TLS, c.peer, err}
+// prepare takes a connection to where a message can be sent, and says in which phase it
+// could not.
+func (r *Relay) prepare(ctx context.Context, c *conn) (outcome.Phase, error) {
+	stream := c.raw
+	if r.cfg.Security == TLS {
+		secured := tls.Client(c.raw, r.tlsConfig())
+		if err := r.handshake(ctx, secured); err != nil {
+			return outcome.TLS, err
 		}
-		c.Client, c.tls = smtp.NewClient(secured), true
-	case startTLS:
-		_ = raw.SetDeadline(time.Now().Add(r.cfg.CommandTimeout))
-		if c.Client, err = smtp.NewClientStartTLS(raw, r.tlsConfig()); err != nil {
-			_ = raw.Close()
-			return nil, &dialError{outcome.TLS, c.peer, err}
-		}
-		c.tls = true
-	default:
-		c.Client = smtp.NewClient(raw)
+		stream, c.tls = secured, true
 	}
-	c.CommandTimeout, c.SubmissionTimeout = r.cfg.CommandTimeout, r.cfg.DataTimeout
-	if err := c.Hello(r.cfg.HELO); err != nil {
-		phase := outcome.Ehlo
-		if state, secured := c.TLSConnectionState(); secured && !state.HandshakeComplete {
-			phase = outcome.TLS // STARTTLS shakes hands when the first command is sent
-		}
-		_ = c.Close()
-		return nil, &dialError{phase, c.peer, err}
+	c.client = newClient(stream, r.cfg.CommandTimeout)
+	if err := c.greet(); err != nil {
+		return outcome.Connect, err
 	}
-	return c, nil
+	if err := c.hello(r.cfg.HELO); err != nil {
+		return outcome.Ehlo, err
+	}
+	if r.cfg.Security == StartTLS || (r.cfg.Security == Opportunistic && c.offers("STARTTLS")) {
+		if err := r.startTLS(ctx, c); err != nil {
+			return outcome.TLS, err
+		}
+		if err := c.hello(r.cfg.HELO); err != nil {
+			return outcome.Ehlo, err
+		}
+	}
+	if r.cfg.Username != "" {
+		if err := c.login(r.cfg.Username, r.cfg.Password); err != nil {
+			return outcome.Auth, err
+		}
+	}
+	return "", nil
+}
+
+// startTLS takes the connection to TLS (RFC 3207). What the server said in clear is
+// forgotten, and what it sent ahead, which anybody could have, ends the connection.
+func (r *Relay) startTLS(ctx context.Context, c *conn) error {
+	if err := c.ask(2, "STARTTLS"); err != nil {
+		return err
+	}
+	if c.r.Buffered() > 0 {
+		return fmt.Errorf("the mail server sent %d bytes in clear after STARTTLS", c.r.Buffered())
+	}
+	secured := tls.Client(c.raw, r.tlsConfig())
+	if err := r.handshake(ctx, secured); err != nil {
+		return err
+	}
+	said := c.said
+	c.client, c.tls = newClient(secured, r.cfg.CommandTimeout), true
+	c.said = said
+	return nil
+}
+
+func (r *Relay) handshake(ctx context.Context, c *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.CommandTimeout)
+	defer cancel()
+	return c.HandshakeContext(ctx)
 }
 
 // tlsConfig checks the certificate, but for opportunistic TLS, which protects against
@@ -104,11 +121,4 @@ func (r *Relay) tlsConfig() *tls.Config {
 		ServerName: r.cfg.Host, RootCAs: r.cfg.RootCAs, MinVersion: tls.VersionTLS12,
 		InsecureSkipVerify: r.cfg.Security == Opportunistic, //nolint:gosec // see above
 	}
-}
-
-func (c *conn) login(username, password string) error {
-	if !c.SupportsAuth(sasl.Plain) && c.SupportsAuth(sasl.Login) {
-		return c.Auth(sasl.NewLoginClient(username, password))
-	}
-	return c.Auth(sasl.NewPlainClient("", username, password))
 }

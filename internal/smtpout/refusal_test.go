@@ -138,12 +138,12 @@ func TestSend_DoesNotConnect(t *testing.T) {
 		phase  outcome.Phase
 		code   int
 	}{
-		"greeting refuses":       {except("CONNECT", "554 5.3.2 No SMTP service here"), outcome.Ehlo, 554},
-		"greeting is no SMTP":    {except("CONNECT", "HTTP/1.1 400 Bad Request"), outcome.Ehlo, 0},
-		"closed at once":         {except("CONNECT", ""), outcome.Ehlo, 0},
+		"greeting refuses":       {except("CONNECT", "554 5.3.2 No SMTP service here"), outcome.Connect, 554},
+		"greeting is no SMTP":    {except("CONNECT", "HTTP/1.1 400 Bad Request"), outcome.Connect, 0},
+		"closed at once":         {except("CONNECT", ""), outcome.Connect, 0},
 		"hello refused":          {except("EHLO", "550 5.7.0 Bad HELO"), outcome.Ehlo, 550},
 		"closed after the hello": {except("EHLO", ""), outcome.Ehlo, 0},
-		"too many connections":   {except("CONNECT", "421 4.7.0 Too many connections"), outcome.Ehlo, 421},
+		"too many connections":   {except("CONNECT", "421 4.7.0 Too many connections"), outcome.Connect, 421},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

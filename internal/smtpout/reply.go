@@ -1,13 +1,9 @@
 package smtpout
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
-
-	"github.com/emersion/go-smtp"
 
 	"github.com/mailtura/mailtura/internal/mail/outcome"
 )
@@ -15,27 +11,20 @@ import (
 // maxReply is how much of an answer is kept.
 const maxReply = 1000
 
-// replyOf is the server's answer within an error; ok is false when there was none.
-func replyOf(err error) (r outcome.Reply, ok bool) {
-	var answer *smtp.SMTPError
-	if !errors.As(err, &answer) {
-		return outcome.Reply{}, false
-	}
-	r = outcome.Reply{Code: answer.Code, Text: clean(answer.Message)}
-	if c := answer.EnhancedCode; c[0] > 0 {
-		r.Enhanced = fmt.Sprintf("%d.%d.%d", c[0], c[1], c[2])
-	}
-	return r, true
-}
+var enhancedCode = regexp.MustCompile(`^([245]\.\d{1,3}\.\d{1,3})(?: |$)`)
 
-var enhancedCode = regexp.MustCompile(`^([245]\.\d{1,3}\.\d{1,3}) `)
-
-// parseReply reads the text of an answer whose code is known (RFC 2034).
-func parseReply(code int, text string) outcome.Reply {
-	r := outcome.Reply{Code: code, Text: clean(text)}
-	if m := enhancedCode.FindStringSubmatch(text); m != nil {
-		r.Enhanced, r.Text = m[1], clean(text[len(m[0]):])
+// parseReply reads an answer whose code is known. The enhanced code (RFC 2034) stands on
+// each of its lines, and is of the class of the code.
+func parseReply(code int, lines []string) outcome.Reply {
+	r := outcome.Reply{Code: code}
+	texts := make([]string, len(lines))
+	for i, line := range lines {
+		texts[i] = line
+		if m := enhancedCode.FindStringSubmatch(line); m != nil {
+			r.Enhanced, texts[i] = m[1], line[len(m[0]):]
+		}
 	}
+	r.Text = clean(strings.Join(texts, " "))
 	return r
 }
 

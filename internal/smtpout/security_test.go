@@ -156,7 +156,9 @@ func TestSend_LoginByLOGIN(t *testing.T) {
 		switch {
 		case verb == "EHLO":
 			return "250-relay.example\r\n250 AUTH LOGIN"
-		case line == "AUTH LOGIN "+encode([]byte("mailtura")):
+		case line == "AUTH LOGIN":
+			return "334 " + encode([]byte("Username:"))
+		case line == encode([]byte("mailtura")):
 			return "334 " + encode([]byte("Password:"))
 		case line == encode([]byte("s3cret")):
 			return "235 2.7.0 Welcome"

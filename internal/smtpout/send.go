@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/emersion/go-smtp"
 	"github.com/jackc/puddle/v2"
 
 	"github.com/mailtura/mailtura/internal/mail/outcome"
@@ -30,7 +29,10 @@ type Attempt struct {
 	Duration time.Duration
 	// NotAccepted: it is certain that the server did not take the message.
 	NotAccepted bool
-	Err         error // what went wrong on the network; private
+	// NotTried: no server could be tried, and nothing happened.
+	NotTried bool
+	Dialogue string // what both sides said, a line each, without the message
+	Err      error  // what went wrong on the network; private
 }
 
 // Result says what the attempt means. A message that was sent in full without an answer
@@ -58,7 +60,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 	r := &Relay{cfg: cfg, log: log}
 	r.pool, err = puddle.NewPool(&puddle.Config[*conn]{
 		Constructor: r.dial,
-		Destructor:  func(c *conn) { _ = c.Close() },
+		Destructor:  func(c *conn) { _ = c.close() },
 		MaxSize:     int32(min(cfg.MaxConns, 1000)),
 	})
 	if err != nil {
@@ -122,7 +124,7 @@ func dialAttempt(err error) Attempt {
 	a := Attempt{Phase: outcome.Connect, NotAccepted: true, Err: err}
 	var failed *dialError
 	if errors.As(err, &failed) {
-		a.Phase, a.Peer = failed.phase, failed.peer
+		a.Phase, a.Peer, a.Dialogue = failed.phase, failed.peer, failed.dialogue
 	}
 	a.Reply, _ = replyOf(err)
 	return a
@@ -133,52 +135,50 @@ func (r *Relay) converse(ctx context.Context, c *conn, env Envelope, msg []byte)
 	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 	defer stop()
 	a = Attempt{Peer: c.peer, TLS: c.tls, NotAccepted: true}
+	defer func() { a.Dialogue = c.said.take() }()
 	if refusal, refused := locally(c, env, msg); refused {
 		a.Phase, a.Reply = outcome.Mail, refusal
 		return a, true
 	}
-	step := func(phase outcome.Phase, err error) bool {
-		a.Phase = phase
-		if err == nil {
-			return true
-		}
-		var answered bool
-		if a.Reply, answered = replyOf(err); !answered {
-			a.Err = err
-			return false
-		}
-		reusable = a.Reply.Code != 421 && c.Reset() == nil
-		return false
+	var err error
+	if a.Phase, err = c.envelope(env, len(msg)); err != nil {
+		return a, a.refused(c, err)
 	}
-	if !step(outcome.Mail, c.Mail(env.From, &smtp.MailOptions{Size: int64(len(msg)), UTF8: env.UTF8})) ||
-		!step(outcome.Rcpt, c.Rcpt(env.To, nil)) {
-		return a, reusable
+	if err = c.deadline(r.cfg.DataTimeout); err == nil {
+		err = c.write(msg)
 	}
-	data, err := c.Data()
-	if !step(outcome.Data, err) {
-		return a, reusable
-	}
-	_ = c.raw.SetDeadline(time.Now().Add(r.cfg.DataTimeout))
-	if _, err := data.Write(msg); err != nil { // without its final dot it is nothing
+	if err != nil {
 		a.Err = err
 		return a, false
 	}
-	a.NotAccepted = false
-	response, err := data.CloseWithResponse()
-	if !step(outcome.Body, err) {
+	a.Phase, a.NotAccepted = outcome.Body, false
+	if err = c.finish(); err == nil {
+		a.Reply, err = c.answer(2)
+	}
+	if err != nil {
+		reusable = a.refused(c, err)
 		a.NotAccepted = a.Reply.Code != 0
 		return a, reusable
 	}
-	a.Reply = parseReply(250, response.StatusText)
 	return a, true
+}
+
+// refused notes why a step failed, and reports whether the connection can take another message.
+func (a *Attempt) refused(c *conn, err error) (reusable bool) {
+	reply, answered := replyOf(err)
+	if a.Reply = reply; !answered {
+		a.Err = err
+		return false
+	}
+	return reply.Code != 421 && c.reset() == nil
 }
 
 // locally finds what the server is known not to take.
 func locally(c *conn, env Envelope, msg []byte) (outcome.Reply, bool) {
-	if offered, _ := c.Extension("SMTPUTF8"); env.UTF8 && !offered {
+	if env.UTF8 && !c.offers("SMTPUTF8") {
 		return outcome.Reply{Code: 553, Enhanced: "5.6.7", Text: "the mail server does not take addresses beyond ASCII (SMTPUTF8)"}, true
 	}
-	if limit, ok := c.MaxMessageSize(); ok && limit > 0 && len(msg) > limit {
+	if limit := c.maxSize(); limit > 0 && len(msg) > limit {
 		return outcome.Reply{Code: 552, Enhanced: "5.3.4", Text: fmt.Sprintf("the mail server takes messages of at most %d bytes", limit)}, true
 	}
 	return outcome.Reply{}, false

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
@@ -19,55 +16,63 @@ import (
 
 var _ intake.Ledger = (*Store)(nil)
 
-// Accept writes a group of emails in one transaction. The recipients are reserved
+// Accept writes a group of requests in one transaction. The recipients are reserved
 // against their tenants' daily limits in the same transaction, under a lock on the
-// tenant's day, so the limit holds exactly under any parallel load.
-func (s *Store) Accept(ctx context.Context, now time.Time, group []email.Email) (receipts []intake.Receipt, err error) {
+// tenant, so the limit holds exactly under any parallel load.
+func (s *Store) Accept(ctx context.Context, now time.Time, requests []intake.Request) (receipts [][]intake.Receipt, err error) {
 	err = s.inSystem(ctx, "accept emails", func(q *db.Queries) error {
-		g := newGroup(now, group)
+		g := newGroup(now, requests)
 		if err := g.loadSenders(ctx, q); err != nil {
 			return err
 		}
-		if err := g.reserve(ctx, q); err != nil {
+		if err := g.findAnswered(ctx, q); err != nil {
 			return err
 		}
+		g.reserve()
 		receipts = g.receipts
 		return g.write(ctx, q)
 	})
 	return receipts, err
 }
 
-// group is a group of emails on its way into the database.
+// group is a group of requests on its way into the database.
 type group struct {
 	now      time.Time
-	emails   []email.Email
-	receipts []intake.Receipt
+	requests []intake.Request
+	receipts [][]intake.Receipt
 	senders  map[string]*sender
-	ids      []string // of the senders, sorted: the order in which rows are locked
+	ids      []string // of the senders, sorted: the order in which they are locked
+	answered map[answerKey]bool
 }
 
-// sender is a tenant of the group on its present day.
+// sender is a tenant of the group.
 type sender struct {
 	err      error // why nothing of it is accepted
 	settings tenant.Settings
-	day      time.Time // date, as midnight UTC
-	resetsAt time.Time
-	reserved int
+	calendar *quota.Calendar
 }
 
-func newGroup(now time.Time, emails []email.Email) *group {
-	g := &group{now: now, emails: emails, receipts: make([]intake.Receipt, len(emails)), senders: map[string]*sender{}}
-	for _, e := range emails {
-		if g.senders[e.TenantID] == nil {
-			g.senders[e.TenantID] = &sender{err: fault.New(fault.NotFound, "tenant_not_found", "There is no tenant %q.", e.TenantID)}
-			g.ids = append(g.ids, e.TenantID)
+type answerKey struct{ tenantID, key string }
+
+func newGroup(now time.Time, requests []intake.Request) *group {
+	g := &group{
+		now: now, requests: requests, receipts: make([][]intake.Receipt, len(requests)),
+		senders: map[string]*sender{}, answered: map[answerKey]bool{},
+	}
+	for i, r := range requests {
+		g.receipts[i] = make([]intake.Receipt, len(r.Emails))
+		for _, e := range r.Emails {
+			if g.senders[e.TenantID] == nil {
+				g.senders[e.TenantID] = &sender{err: fault.New(fault.NotFound, "tenant_not_found", "There is no tenant %q.", e.TenantID)}
+				g.ids = append(g.ids, e.TenantID)
+			}
 		}
 	}
 	slices.Sort(g.ids)
 	return g
 }
 
-// loadSenders reads what decides whether and how much the tenants may send.
+// loadSenders locks the tenants, and reads what decides whether and how much they may send.
 func (g *group) loadSenders(ctx context.Context, q *db.Queries) error {
 	rows, err := q.GetSenders(ctx, g.ids)
 	if err != nil {
@@ -79,119 +84,92 @@ func (g *group) loadSenders(ctx context.Context, q *db.Queries) error {
 		if err := json.Unmarshal(row.Settings, &s.settings); err != nil {
 			return err
 		}
-		date, resetsAt := quota.Day(g.now, s.settings.Location())
-		s.resetsAt = resetsAt
-		if s.day, err = time.Parse(time.DateOnly, date); err != nil {
-			return err
+		s.calendar = quota.NewCalendar(s.settings.DailyLimit, s.settings.Location())
+	}
+	usage, err := q.ListUsage(ctx, g.ids, yesterday(g.now))
+	for _, row := range usage {
+		if s := g.senders[row.TenantID]; s.calendar != nil {
+			s.calendar.Load(row.Day.Format(time.DateOnly), int(row.Reserved))
 		}
 	}
-	return nil
+	return err
 }
 
-// reserve locks the tenants' days and decides, in order, which emails fit.
-func (g *group) reserve(ctx context.Context, q *db.Queries) error {
-	var ids []string
-	var days []time.Time
-	for _, id := range g.ids {
-		if s := g.senders[id]; s.err == nil {
-			ids, days = append(ids, id), append(days, s.day)
+// yesterday is a date that is over in every time zone but for those where it is today.
+func yesterday(now time.Time) time.Time { return now.UTC().AddDate(0, 0, -1).Truncate(24 * time.Hour) }
+
+// findAnswered finds the idempotency keys of the group that another process has answered
+// meanwhile.
+func (g *group) findAnswered(ctx context.Context, q *db.Queries) error {
+	p := db.ListAnsweredParams{Since: g.now.Add(-answersKept)}
+	for _, r := range g.requests {
+		if r.Answer != nil && len(r.Emails) > 0 {
+			p.TenantIds, p.Keys = append(p.TenantIds, r.Emails[0].TenantID), append(p.Keys, r.Answer.Key)
 		}
 	}
-	if len(ids) > 0 {
-		rows, err := q.LockDailyUsage(ctx, ids, days)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			g.senders[row.TenantID].reserved = int(row.Reserved)
-		}
+	if len(p.Keys) == 0 {
+		return nil
 	}
-	for i, e := range g.emails {
-		g.receipts[i] = g.senders[e.TenantID].take(len(e.Recipients), g.now)
+	rows, err := q.ListAnswered(ctx, p)
+	for _, row := range rows {
+		g.answered[answerKey{row.TenantID, row.Key}] = true
 	}
-	return nil
+	return err
 }
 
-func (s *sender) take(recipients int, now time.Time) intake.Receipt {
+// reserve decides, in order, what is accepted.
+func (g *group) reserve() {
+	for i, r := range g.requests {
+		again := false
+		if r.Answer != nil && len(r.Emails) > 0 {
+			key := answerKey{r.Emails[0].TenantID, r.Answer.Key}
+			again = g.answered[key]
+			g.answered[key] = true
+		}
+		for j, e := range r.Emails {
+			if again {
+				g.receipts[i][j].Err = KeyInProgress()
+				continue
+			}
+			g.receipts[i][j] = g.senders[e.TenantID].take(e, g.now)
+		}
+	}
+}
+
+// take reserves an email's recipients on the day on which it is to be sent, or, where the
+// tenant lets mail over its limit wait, on the first one after it that has room.
+func (s *sender) take(e email.Email, now time.Time) intake.Receipt {
 	if s.err != nil {
 		return intake.Receipt{Err: s.err}
 	}
-	limit := s.settings.DailyLimit
-	if limit != nil && s.reserved+recipients > *limit {
-		return intake.Receipt{Err: overDailyLimit(*limit, s.reserved, recipients, s.resetsAt, now)}
+	receipt := intake.Receipt{Status: email.Queued, Weight: s.settings.FairShare()}
+	at := now
+	if e.ScheduledAt.After(now) {
+		receipt.Status, receipt.ReleaseAt, at = email.Scheduled, e.ScheduledAt, e.ScheduledAt
 	}
-	s.reserved += recipients
-	return intake.Receipt{
-		Weight: s.settings.FairShare(),
-		Quota:  quota.Standing{Limit: limit, Used: s.reserved, ResetsAt: s.resetsAt},
+	day, ok := s.calendar.Reserve(len(e.Recipients), at)
+	if !ok {
+		full := s.calendar.Standing(at)
+		if s.settings.OverLimit == tenant.Queue {
+			receipt.Status = email.Held
+			day, receipt.ReleaseAt, ok = s.calendar.Defer(len(e.Recipients), at)
+		}
+		if !ok || (!e.ExpiresAt.IsZero() && e.ExpiresAt.Before(receipt.ReleaseAt)) {
+			if ok {
+				s.calendar.Return(day, len(e.Recipients))
+			}
+			return intake.Receipt{Err: overDailyLimit(full, len(e.Recipients), now)}
+		}
 	}
+	receipt.Day = day
+	receipt.Quota = s.calendar.Standing(now)
+	return receipt
 }
 
-func overDailyLimit(limit, used, requested int, resetsAt, now time.Time) error {
+func overDailyLimit(full quota.Standing, requested int, now time.Time) error {
 	f := fault.New(fault.Exhausted, "daily_limit_reached",
-		"The daily limit of %d recipients does not allow %d more: %d are used.", limit, requested, used)
-	f.RetryAfter = resetsAt.Sub(now)
-	f.Extra = map[string]any{"limit": limit, "used": used, "requested": requested, "resetsAt": resetsAt.UTC()}
+		"The daily limit of %d recipients does not allow %d more: %d are used.", *full.Limit, requested, full.Used)
+	f.RetryAfter = full.ResetsAt.Sub(now)
+	f.Extra = map[string]any{"limit": *full.Limit, "used": full.Used, "requested": requested, "resetsAt": full.ResetsAt.UTC()}
 	return f
-}
-
-// write writes what was accepted; when nothing was, the days that were locked stay as they are.
-func (g *group) write(ctx context.Context, q *db.Queries) error {
-	p := db.WriteGroupParams{CreatedAt: g.now}
-	for _, id := range g.ids {
-		if s := g.senders[id]; s.err == nil {
-			p.UsageTenantIds = append(p.UsageTenantIds, id)
-			p.UsageDays = append(p.UsageDays, s.day)
-			p.UsageReserved = append(p.UsageReserved, int32(s.reserved))
-		}
-	}
-	for i, e := range g.emails {
-		if g.receipts[i].Err != nil {
-			continue
-		}
-		if err := addEmail(&p, e); err != nil {
-			return err
-		}
-	}
-	if len(p.Ids) == 0 {
-		return nil
-	}
-	return q.WriteGroup(ctx, p)
-}
-
-func addEmail(p *db.WriteGroupParams, e email.Email) error {
-	content, err := json.Marshal(e.Content)
-	if err != nil {
-		return err
-	}
-	var templateID uuid.UUID
-	var templateVersion int32
-	if e.TemplateID != nil {
-		templateID, templateVersion = *e.TemplateID, *e.TemplateVersion
-	}
-	metadata := string(e.Metadata)
-	if metadata == "" {
-		metadata = "{}"
-	}
-	p.TenantIds = append(p.TenantIds, e.TenantID)
-	p.Ids = append(p.Ids, e.ID)
-	p.Subjects = append(p.Subjects, e.Subject)
-	p.FromAddresses = append(p.FromAddresses, e.From.Addr)
-	p.FromNames = append(p.FromNames, e.From.Name)
-	p.TemplateIds = append(p.TemplateIds, templateID)
-	p.TemplateVersions = append(p.TemplateVersions, templateVersion)
-	p.Tags = append(p.Tags, strings.Join(e.Tags, "\x1f"))
-	p.Metadata = append(p.Metadata, metadata)
-	p.TraceParents = append(p.TraceParents, e.TraceParent)
-	p.Contents = append(p.Contents, content)
-	for i, r := range e.Recipients {
-		p.RecipientTenantIds = append(p.RecipientTenantIds, e.TenantID)
-		p.RecipientIds = append(p.RecipientIds, r.ID)
-		p.RecipientEmailIds = append(p.RecipientEmailIds, e.ID)
-		p.Positions = append(p.Positions, int16(i))
-		p.Kinds = append(p.Kinds, string(r.Kind))
-		p.Addresses = append(p.Addresses, r.Address.Addr)
-		p.Names = append(p.Names, r.Address.Name)
-	}
-	return nil
 }

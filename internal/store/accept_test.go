@@ -34,7 +34,8 @@ func TestAccept_KeepsWhatIsNeededToCompose(t *testing.T) {
 	got := letters[e.ID].Email
 	require.JSONEq(t, string(e.Metadata), string(got.Metadata))
 	require.WithinDuration(t, time.Now(), got.CreatedAt, time.Minute)
-	got.Metadata, got.CreatedAt = e.Metadata, e.CreatedAt
+	require.Equal(t, got.CreatedAt, got.TriedSince)
+	got.Metadata, got.CreatedAt, got.TriedSince = e.Metadata, e.CreatedAt, e.TriedSince
 	require.Equal(t, e, got)
 	require.Nil(t, letters[e.ID].Template)
 }
@@ -56,7 +57,7 @@ func TestAccept_ReceiptsOfAGroup(t *testing.T) {
 		newEmail("limited", "e@example.com"), // fits all the same
 		newEmail(acme, "b@example.com"),
 	}
-	receipts, err := b.Accept(t.Context(), at, group)
+	receipts, err := acceptAt(t.Context(), b.Store, at, group)
 	require.NoError(t, err)
 	require.Len(t, receipts, len(group))
 
@@ -93,7 +94,7 @@ func TestAccept_DayOfTheTenantsZone(t *testing.T) {
 		at       time.Time
 		accepted bool
 	}{{midnight.Add(-2 * time.Hour), true}, {midnight.Add(-time.Second), false}, {midnight, true}, {midnight.Add(time.Hour), false}} {
-		receipts, err := b.Accept(t.Context(), want.at, []email.Email{newEmail(acme, "ada@example.com")})
+		receipts, err := acceptAt(t.Context(), b.Store, want.at, []email.Email{newEmail(acme, "ada@example.com")})
 		require.NoError(t, err)
 		require.Equal(t, want.accepted, receipts[0].Err == nil, "%s", want.at)
 	}
@@ -120,7 +121,7 @@ func TestAccept_DailyLimitIsExactInParallel(t *testing.T) {
 		for n := range 15 { // each in an order of its own; 20 × 15 × 2 recipients for 3 × 100
 			group = append(group, newEmail(names[(i+n)%3], "a"+strconv.Itoa(n)+"@example.com", "b@example.com"))
 		}
-		receipts, err := ledger.Accept(t.Context(), at, group)
+		receipts, err := acceptAt(t.Context(), ledger, at, group)
 		for n, receipt := range receipts {
 			switch {
 			case receipt.Err == nil:
@@ -148,7 +149,7 @@ func TestAccept_LoweredLimit(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	receipts, err := b.Accept(t.Context(), time.Now(), []email.Email{newEmail(acme, "c@example.com")})
+	receipts, err := acceptAt(t.Context(), b.Store, time.Now(), []email.Email{newEmail(acme, "c@example.com")})
 	require.NoError(t, err)
 	over := requireFault(t, receipts[0].Err, fault.Exhausted, "daily_limit_reached")
 	require.Equal(t, 2, over.Extra["used"])
@@ -160,7 +161,7 @@ func TestAccept_NothingOfATenantThatIsBeingDeleted(t *testing.T) {
 	_, err := b.BeginDeletion(t.Context(), acme)
 	require.NoError(t, err)
 	e := newEmail(acme, "ada@example.com")
-	receipts, err := b.Accept(t.Context(), time.Now(), []email.Email{e, newEmail(other, "ada@example.com")})
+	receipts, err := acceptAt(t.Context(), b.Store, time.Now(), []email.Email{e, newEmail(other, "ada@example.com")})
 	require.NoError(t, err)
 	requireFault(t, receipts[0].Err, fault.Conflict, "tenant_deleting")
 	require.NoError(t, receipts[1].Err)
@@ -179,7 +180,7 @@ func TestAccept_WaitsForTheFence(t *testing.T) {
 	require.NoError(t, err)
 	answer := make(chan error, 1)
 	go func() {
-		receipts, err := b.Accept(t.Context(), time.Now(), []email.Email{newEmail(acme, "ada@example.com")})
+		receipts, err := acceptAt(t.Context(), b.Store, time.Now(), []email.Email{newEmail(acme, "ada@example.com")})
 		if err == nil {
 			err = receipts[0].Err
 		}
@@ -218,7 +219,7 @@ func TestAccept_WritesAllOrNothing(t *testing.T) {
 	for want, poison := range map[string]email.Email{
 		"again": twice, "JSON": badJSON, "NUL in metadata": nulInMetadata, "kind": badKind, "NUL in subject": nulInSubject,
 	} {
-		_, err := b.Accept(t.Context(), time.Now(), []email.Email{newEmail(acme, "bob@example.com"), newEmail(other, "bob@example.com"), poison})
+		_, err := acceptAt(t.Context(), b.Store, time.Now(), []email.Email{newEmail(acme, "bob@example.com"), newEmail(other, "bob@example.com"), poison})
 		require.Error(t, err, want)
 		require.NotEqual(t, fault.Unavailable, fault.KindOf(err), "trying again would not help: %s", want)
 	}

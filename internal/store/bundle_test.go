@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/template"
@@ -88,7 +91,7 @@ func ask[T any](b *bundle, sql string, args ...any) (value T) {
 func newEmail(tenantID string, to ...string) email.Email {
 	e := email.Email{
 		ID: id.New(), TenantID: tenantID, From: address.Address{Name: "Acme", Addr: "noreply@acme.com"}, Subject: "Hello",
-		Content: email.Content{Text: "literal text"},
+		Class: email.Transactional, Content: email.Content{Text: "literal text"},
 	}
 	for _, addr := range to {
 		e.Recipients = append(e.Recipients, email.Recipient{ID: id.New(), Kind: email.To, Address: address.Address{Addr: addr}})
@@ -96,10 +99,20 @@ func newEmail(tenantID string, to ...string) email.Email {
 	return e
 }
 
+// acceptAt accepts emails in one transaction, each as a request of its own.
+func acceptAt(ctx context.Context, ledger intake.Ledger, at time.Time, emails []email.Email) ([]intake.Receipt, error) {
+	requests := make([]intake.Request, len(emails))
+	for i, e := range emails {
+		requests[i] = intake.Request{Emails: []email.Email{e}}
+	}
+	receipts, err := ledger.Accept(ctx, at, requests)
+	return slices.Concat(receipts...), err
+}
+
 // accept accepts emails and requires that none is refused.
 func (b *bundle) accept(emails ...email.Email) {
 	b.t.Helper()
-	receipts, err := b.Accept(b.t.Context(), time.Now(), emails)
+	receipts, err := acceptAt(b.t.Context(), b.Store, time.Now(), emails)
 	require.NoError(b.t, err)
 	require.Len(b.t, receipts, len(emails))
 	for _, receipt := range receipts {
@@ -112,7 +125,7 @@ func (b *bundle) dispatch(emails ...email.Email) uuid.UUID {
 	b.t.Helper()
 	b.accept(emails...)
 	dispatch := id.New()
-	claimed, err := b.ClaimDispatch(b.t.Context(), emails[0].TenantID, dispatch, idsOf(emails))
+	claimed, err := b.ClaimDispatch(b.t.Context(), emails[0].TenantID, email.Transactional, dispatch, idsOf(emails))
 	require.NoError(b.t, err)
 	require.Equal(b.t, len(emails), claimed)
 	return dispatch

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -9,42 +11,78 @@ import (
 	"github.com/mailtura/mailtura/internal/store/db"
 )
 
-// TenantTables are the tables that hold a tenant's rows, children before parents.
+// TenantTables are the tables that DeleteTenantRows empties, children before parents. What
+// belongs to emails goes with them.
 var TenantTables = []string{
-	"attempts", "recipients", "email_contents", "emails", "dispatches", "daily_usage",
-	"template_versions", "templates", "api_keys",
+	"emails", "dispatches", "daily_usage", "template_versions", "templates", "idempotency_keys", "api_keys",
 }
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
-// deletion's record in the same transaction. It says how many rows it deleted; 0: none are left.
+// deletion's record in the same transaction. It says how many rows of which tables it
+// deleted; none: none are left.
 func (s *Store) DeleteTenantRows(
 	ctx context.Context, tenantID string, deletion uuid.UUID, table string, chunk int,
-) (deleted int64, err error) {
+) (deleted map[string]int64, err error) {
 	err = s.inSystem(ctx, "delete tenant rows", func(q *db.Queries) error {
-		if deleted, err = deleteChunk(ctx, q, tenantID, table, int32(chunk)); err != nil || deleted == 0 {
+		if deleted, err = deleteChunk(ctx, q, tenantID, table, int32(chunk)); err != nil {
 			return err
 		}
-		return q.AddDeletionCount(ctx, db.AddDeletionCountParams{ID: deletion, TableName: table, Deleted: deleted})
+		for _, name := range slices.Sorted(maps.Keys(deleted)) {
+			if err := q.AddDeletionCount(ctx, db.AddDeletionCountParams{ID: deletion, TableName: name, Deleted: deleted[name]}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return deleted, err
 }
 
-func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chunk int32) (int64, error) {
+func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chunk int32) (map[string]int64, error) {
+	if table == "emails" {
+		return deleteEmails(ctx, q, tenantID, chunk)
+	}
 	remove := map[string]func(context.Context, string, int32) (int64, error){
-		"attempts":          q.DeleteTenantAttempts,
-		"recipients":        q.DeleteTenantRecipients,
-		"email_contents":    q.DeleteTenantEmailContents,
-		"emails":            q.DeleteTenantEmails,
 		"dispatches":        q.DeleteTenantDispatches,
 		"daily_usage":       q.DeleteTenantDailyUsage,
 		"template_versions": q.DeleteTenantTemplateVersions,
 		"templates":         q.DeleteTenantTemplates,
+		"idempotency_keys":  q.DeleteTenantIdempotencyKeys,
 		"api_keys":          q.DeleteTenantAPIKeys,
 	}[table]
 	if remove == nil {
-		return 0, fault.New(fault.Internal, "unknown_table", "table %q", table)
+		return nil, fault.New(fault.Internal, "unknown_table", "table %q", table)
 	}
-	return remove(ctx, tenantID, chunk)
+	n, err := remove(ctx, tenantID, chunk)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return map[string]int64{table: n}, nil
+}
+
+func deleteEmails(ctx context.Context, q *db.Queries, tenantID string, chunk int32) (map[string]int64, error) {
+	ids, err := q.ListTenantEmails(ctx, tenantID, chunk)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	deleted := map[string]int64{}
+	for _, step := range []struct {
+		table  string
+		remove func(context.Context, []uuid.UUID) (int64, error)
+	}{
+		{"attempts", q.DeleteAttemptsOf},
+		{"recipients", q.DeleteRecipientsOf},
+		{"email_contents", q.DeleteContentsOf},
+		{"emails", q.DeleteEmails},
+	} {
+		n, err := step.remove(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			deleted[step.table] = n
+		}
+	}
+	return deleted, nil
 }
 
 // FinishDeletion removes the tenant itself if nothing else of it is left, and closes the

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/template"
@@ -21,6 +24,7 @@ type Due struct {
 	Address     string
 	Attempts    int  // so far
 	CutOff      bool // its last attempt ended without an outcome
+	Expired     bool // its email is of no use any more
 }
 
 // ListDue gives up to limit recipients of a dispatch whose turn it is.
@@ -36,6 +40,7 @@ func (s *Store) ListDue(ctx context.Context, tenantID string, dispatch uuid.UUID
 		due[i] = Due{
 			RecipientID: row.ID, EmailID: row.EmailID, Address: row.Address,
 			Attempts: int(row.Attempts), CutOff: email.Status(row.Status) == email.Sending,
+			Expired: row.ExpiresAt != nil && !now.Before(*row.ExpiresAt),
 		}
 	}
 	return due, nil
@@ -47,6 +52,11 @@ func (s *Store) SettleCutOff(ctx context.Context, tenantID string, recipients []
 	return translate("settle cut-off attempts", s.q.SettleCutOff(ctx, db.SettleCutOffParams{
 		TenantID: tenantID, Ids: recipients, Status: string(status), Now: now,
 	}))
+}
+
+// ExpireRecipients ends recipients whose email expired before their turn came.
+func (s *Store) ExpireRecipients(ctx context.Context, tenantID string, recipients []uuid.UUID, now time.Time) error {
+	return translate("expire recipients", s.q.ExpireRecipients(ctx, db.ExpireRecipientsParams{TenantID: tenantID, Ids: recipients, Now: now}))
 }
 
 // Pin names a version of a template.
@@ -61,11 +71,41 @@ type Letter struct {
 	Template *template.Source // nil: the email has its own content
 }
 
+// Rendering is what the engine needs to render the letter.
+func (l *Letter) Rendering() template.Email {
+	in := template.Email{
+		Pinned: l.Template, Own: template.Source{Subject: l.Subject, HTML: l.Content.HTML, Text: l.Content.Text},
+		Variables: l.Content.Variables,
+	}
+	if l.TemplateID != nil {
+		in.Key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
+	}
+	return in
+}
+
+// Letter gives an email with what is needed to compose it; fault email_not_found.
+func (s *Store) Letter(ctx context.Context, tenantID string, emailID uuid.UUID) (l *Letter, err error) {
+	err = s.inTenant(ctx, "load email", tenantID, func(q *db.Queries) error {
+		letters, err := loadLetters(ctx, q, tenantID, []uuid.UUID{emailID})
+		if err == nil && letters[emailID] == nil {
+			return fault.New(fault.NotFound, "email_not_found", "There is no such email.")
+		}
+		l = letters[emailID]
+		return err
+	})
+	return l, err
+}
+
 // LoadLetters gives emails of a tenant with their recipients, contents and pinned templates.
 func (s *Store) LoadLetters(ctx context.Context, tenantID string, ids []uuid.UUID) (map[uuid.UUID]*Letter, error) {
-	rows, err := s.q.ListEmailsToCompose(ctx, tenantID, ids)
+	letters, err := loadLetters(ctx, s.q, tenantID, ids)
+	return letters, translate("load emails", err)
+}
+
+func loadLetters(ctx context.Context, q *db.Queries, tenantID string, ids []uuid.UUID) (map[uuid.UUID]*Letter, error) {
+	rows, err := q.ListEmailsToCompose(ctx, ids, tenantID)
 	if err != nil {
-		return nil, translate("load emails", err)
+		return nil, err
 	}
 	letters := make(map[uuid.UUID]*Letter, len(rows))
 	for _, row := range rows {
@@ -75,19 +115,19 @@ func (s *Store) LoadLetters(ctx context.Context, tenantID string, ids []uuid.UUI
 		}
 		letters[row.ID] = l
 	}
-	recipients, err := s.q.ListRecipients(ctx, tenantID, ids)
+	recipients, err := q.ListRecipients(ctx, tenantID, ids)
 	if err != nil {
-		return nil, translate("load recipients", err)
+		return nil, err
 	}
 	for _, row := range recipients {
 		if l := letters[row.EmailID]; l != nil {
 			l.Recipients = append(l.Recipients, toRecipient(row))
 		}
 	}
-	return letters, s.addTemplates(ctx, tenantID, letters)
+	return letters, addTemplates(ctx, q, tenantID, letters)
 }
 
-func (s *Store) addTemplates(ctx context.Context, tenantID string, letters map[uuid.UUID]*Letter) error {
+func addTemplates(ctx context.Context, q *db.Queries, tenantID string, letters map[uuid.UUID]*Letter) error {
 	sources := map[Pin]*template.Source{}
 	var p db.ListTemplateVersionsParams
 	for _, l := range letters {
@@ -103,9 +143,9 @@ func (s *Store) addTemplates(ctx context.Context, tenantID string, letters map[u
 		return nil
 	}
 	p.TenantID = tenantID
-	rows, err := s.q.ListTemplateVersions(ctx, p)
+	rows, err := q.ListTemplateVersions(ctx, p)
 	if err != nil {
-		return translate("load templates", err)
+		return err
 	}
 	for _, row := range rows {
 		*sources[Pin{row.TemplateID, row.Version}] = template.Source{Subject: row.Subject, HTML: row.Html, Text: row.Text}
@@ -119,11 +159,21 @@ func (s *Store) addTemplates(ctx context.Context, tenantID string, letters map[u
 }
 
 func toEmail(row db.ListEmailsToComposeRow) email.Email {
-	return email.Email{
+	e := email.Email{
 		ID: row.ID, TenantID: row.TenantID, From: address.Address{Name: row.FromName, Addr: row.FromAddress},
 		Subject: row.Subject, TemplateID: row.TemplateID, TemplateVersion: row.TemplateVersion,
-		Tags: row.Tags, Metadata: row.Metadata, TraceParent: row.TraceParent, CreatedAt: row.CreatedAt,
+		Tags: row.Tags, Metadata: row.Metadata, TraceParent: row.TraceParent, CreatedAt: row.CreatedAt, Class: email.Class(row.Class),
 	}
+	e.TriedSince = e.CreatedAt
+	for _, began := range []*time.Time{row.ScheduledAt, row.RetriedAt} { // the 72 hours of attempts
+		if began != nil && began.After(e.TriedSince) {
+			e.TriedSince = *began
+		}
+	}
+	if row.ExpiresAt != nil {
+		e.ExpiresAt = *row.ExpiresAt
+	}
+	return e
 }
 
 // StartAttempts writes an attempt for each recipient before it is handed over, and gives
@@ -160,6 +210,7 @@ type Outcome struct {
 	Status      email.Status
 	NextAttempt time.Time // for Deferred
 	Reason      string
+	Dialogue    string // what both sides said
 }
 
 // FinishAttempts writes outcomes in one statement, each at most once.
@@ -179,28 +230,32 @@ func (s *Store) FinishAttempts(ctx context.Context, tenantID string, outcomes []
 		p.Statuses = append(p.Statuses, string(o.Status))
 		p.NextAttempts = append(p.NextAttempts, o.NextAttempt)
 		p.Reasons = append(p.Reasons, o.Reason)
+		p.Dialogues = append(p.Dialogues, o.Dialogue)
 	}
 	return translate("finish attempts", s.q.FinishAttempts(ctx, p))
 }
 
 // Progress counts the recipients of a dispatch by status.
 type Progress struct {
-	Sent, Bounced, Failed, Unknown, Deferred, Queued int
-	NextAttemptAt                                    time.Time // of the deferred; zero without any
+	Sent, Bounced, Failed, Cancelled, Expired, Unknown, Deferred, Queued int
+	NextAttemptAt                                                        time.Time // of the deferred; zero without any
 }
 
-// Progress gives where a dispatch stands.
-func (s *Store) Progress(ctx context.Context, tenantID string, dispatch uuid.UUID) (Progress, error) {
-	row, err := s.q.GetDispatchProgress(ctx, tenantID, dispatch)
+// Progress gives where a dispatch stands, and notes when it is finished.
+func (s *Store) Progress(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) (Progress, error) {
+	row, err := s.q.GetDispatchProgress(ctx, dispatch, tenantID)
 	if err != nil {
 		return Progress{}, translate("get progress", err)
 	}
 	p := Progress{
 		Sent: int(row.Sent), Bounced: int(row.Bounced), Failed: int(row.Failed), Unknown: int(row.Unknown),
-		Deferred: int(row.Deferred), Queued: int(row.Queued),
+		Cancelled: int(row.Cancelled), Expired: int(row.Expired), Deferred: int(row.Deferred), Queued: int(row.Queued),
+	}
+	if p.Deferred+p.Queued == 0 {
+		err = s.q.FinishDispatch(ctx, db.FinishDispatchParams{Now: &now, TenantID: tenantID, ID: dispatch})
 	}
 	if p.Deferred > 0 {
 		p.NextAttemptAt = row.NextAttemptAt
 	}
-	return p, nil
+	return p, translate("finish dispatch", err)
 }

@@ -33,7 +33,7 @@ func (b *bundle) start(dispatch uuid.UUID) []store.Due {
 
 func (b *bundle) progress(dispatch uuid.UUID) store.Progress {
 	b.t.Helper()
-	p, err := b.Progress(b.t.Context(), acme, dispatch)
+	p, err := b.Progress(b.t.Context(), acme, dispatch, time.Now())
 	require.NoError(b.t, err)
 	return p
 }
@@ -266,14 +266,43 @@ func TestProgress_OfEachStatus(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme, other)
 	e := newEmail(acme, "queued@x.yz", "sending@x.yz", "deferred@x.yz", "sent@x.yz", "bounced@x.yz", "failed@x.yz",
-		"unknown@x.yz", "unknown@x.yz")
+		"unknown@x.yz", "unknown@x.yz", "cancelled@x.yz", "expired@x.yz")
 	dispatch := b.dispatch(e)
 	b.exec(`UPDATE recipients SET status = split_part(address, '@', 1), next_attempt_at = '2026-11-24T12:00:00Z'`)
 	p := b.progress(dispatch)
 	require.True(t, time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).Equal(p.NextAttemptAt))
 	p.NextAttemptAt = time.Time{}
-	require.Equal(t, store.Progress{Sent: 1, Bounced: 1, Failed: 1, Unknown: 2, Deferred: 1, Queued: 2}, p)
-	foreign, err := b.Progress(t.Context(), other, dispatch)
+	require.Equal(t, store.Progress{Sent: 1, Bounced: 1, Failed: 1, Cancelled: 1, Expired: 1, Unknown: 2, Deferred: 1, Queued: 2}, p)
+	foreign, err := b.Progress(t.Context(), other, dispatch, time.Now())
 	require.NoError(t, err)
 	require.Zero(t, foreign)
+}
+
+func TestExpireRecipients(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	e, lasting := newEmail(acme, "queued@x.yz", "deferred@x.yz", "sending@x.yz", "sent@x.yz"), newEmail(acme, "queued@x.yz")
+	at := time.Now().Truncate(time.Microsecond)
+	e.ExpiresAt = at.Add(time.Hour)
+	dispatch := b.dispatch(e, lasting)
+	b.exec(`UPDATE recipients SET status = split_part(address, '@', 1), next_attempt_at = $1`, at)
+	for when, expired := range map[time.Time]int{at.Add(time.Hour - time.Second): 0, at.Add(time.Hour): 3} {
+		n := 0
+		for _, d := range b.due(dispatch, when) {
+			if d.Expired {
+				require.Equal(t, e.ID, d.EmailID)
+				n++
+			}
+		}
+		require.Equal(t, expired, n, "at %s", when)
+	}
+	var ids []uuid.UUID
+	for _, r := range e.Recipients {
+		ids = append(ids, r.ID)
+	}
+	require.NoError(t, b.ExpireRecipients(t.Context(), other, ids, at))
+	require.Zero(t, b.progress(dispatch).Expired, "another tenant")
+	require.NoError(t, b.ExpireRecipients(t.Context(), acme, ids, at))
+	p := b.progress(dispatch)
+	require.Equal(t, [3]int{2, 1, 2}, [3]int{p.Expired, p.Sent, p.Queued}, "not what is final, or under way")
 }

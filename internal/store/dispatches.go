@@ -6,19 +6,22 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/store/db"
 )
 
 // ClaimDispatch makes a dispatch of those emails that have none yet.
-func (s *Store) ClaimDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, emails []uuid.UUID) (claimed int, err error) {
+func (s *Store) ClaimDispatch(
+	ctx context.Context, tenantID string, class email.Class, dispatch uuid.UUID, emails []uuid.UUID,
+) (claimed int, err error) {
 	err = s.inSystem(ctx, "claim dispatch", func(q *db.Queries) error {
-		ids, err := q.ClaimEmails(ctx, db.ClaimEmailsParams{DispatchID: dispatch, TenantID: tenantID, Ids: emails})
-		if err != nil || len(ids) == 0 {
+		n, err := q.ClaimEmails(ctx, db.ClaimEmailsParams{DispatchID: dispatch, TenantID: tenantID, Ids: emails})
+		if err != nil || n == 0 {
 			return err
 		}
-		claimed = len(ids)
-		return q.InsertDispatch(ctx, db.InsertDispatchParams{TenantID: tenantID, ID: dispatch, EmailIds: ids})
+		claimed = int(n)
+		return q.InsertDispatch(ctx, db.InsertDispatchParams{TenantID: tenantID, ID: dispatch, Class: string(class), Emails: int32(n)})
 	})
 	return claimed, err
 }
@@ -37,21 +40,25 @@ func (s *Store) ListStaleEmails(ctx context.Context, before time.Time, limit int
 	}
 	pending := make([]intake.Pending, len(rows))
 	for i, row := range rows {
-		pending[i] = intake.Pending{TenantID: row.TenantID, EmailID: row.ID, Weight: row.Weight, TraceParent: row.TraceParent}
+		pending[i] = intake.Pending{
+			TenantID: row.TenantID, EmailID: row.ID, Class: email.Class(row.Class), Weight: row.Weight, TraceParent: row.TraceParent,
+		}
 	}
 	return pending, nil
 }
 
 // ListStaleDispatches gives dispatches of active tenants that were made before an instant
 // and whose workflow is not known to have started, oldest first.
-func (s *Store) ListStaleDispatches(ctx context.Context, before time.Time, limit int) ([]intake.StaleDispatch, error) {
+func (s *Store) ListStaleDispatches(ctx context.Context, before time.Time, limit int) ([]email.Dispatch, error) {
 	rows, err := s.q.ListStaleDispatches(ctx, before, int32(limit))
 	if err != nil {
 		return nil, translate("list stale dispatches", err)
 	}
-	stale := make([]intake.StaleDispatch, len(rows))
+	stale := make([]email.Dispatch, len(rows))
 	for i, row := range rows {
-		stale[i] = intake.StaleDispatch{TenantID: row.TenantID, ID: row.ID, Weight: row.Weight, Emails: int(row.Emails)}
+		stale[i] = email.Dispatch{
+			TenantID: row.TenantID, ID: row.ID, Class: email.Class(row.Class), Weight: row.Weight, Emails: int(row.Emails),
+		}
 	}
 	return stale, nil
 }

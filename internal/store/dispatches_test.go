@@ -21,7 +21,7 @@ func TestClaimDispatch_EachEmailOnce(t *testing.T) {
 	one := b.dispatch(first)
 	b.accept(second)
 	two := id.New()
-	claimed, err := b.ClaimDispatch(t.Context(), acme, two, []uuid.UUID{first.ID, second.ID, id.New()})
+	claimed, err := b.ClaimDispatch(t.Context(), acme, email.Transactional, two, []uuid.UUID{first.ID, second.ID, id.New()})
 	require.NoError(t, err)
 	require.Equal(t, 1, claimed)
 	for e, want := range map[uuid.UUID]uuid.UUID{first.ID: one, second.ID: two} {
@@ -29,11 +29,11 @@ func TestClaimDispatch_EachEmailOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, *got.DispatchID)
 	}
-	claimed, err = b.ClaimDispatch(t.Context(), acme, id.New(), []uuid.UUID{first.ID, second.ID})
+	claimed, err = b.ClaimDispatch(t.Context(), acme, email.Transactional, id.New(), []uuid.UUID{first.ID, second.ID})
 	require.NoError(t, err)
 	require.Zero(t, claimed)
 	require.EqualValues(t, 2, ask[int64](b, `SELECT count(*) FROM dispatches`), "no dispatch of nothing")
-	require.Equal(t, []uuid.UUID{second.ID}, ask[[]uuid.UUID](b, `SELECT email_ids FROM dispatches WHERE id = $1`, two))
+	require.EqualValues(t, 1, ask[int64](b, `SELECT emails FROM dispatches WHERE id = $1`, two))
 }
 
 // Several processes sweep, and find the same emails.
@@ -48,13 +48,13 @@ func TestClaimDispatch_InParallel(t *testing.T) {
 	ids := idsOf(emails)
 	var claimed atomic.Int64
 	require.NoError(t, inParallel(10, func(i int) error {
-		n, err := b.ClaimDispatch(t.Context(), acme, id.New(), ids[i:i+40])
+		n, err := b.ClaimDispatch(t.Context(), acme, email.Transactional, id.New(), ids[i:i+40])
 		claimed.Add(int64(n))
 		return err
 	}))
 	require.EqualValues(t, 49, claimed.Load(), "the last of them was in no claim")
-	require.EqualValues(t, 49, ask[int64](b, `SELECT count(DISTINCT e) FROM dispatches, unnest(email_ids) e`))
-	require.EqualValues(t, 49, ask[int64](b, `SELECT sum(cardinality(email_ids)) FROM dispatches`))
+	require.EqualValues(t, 49, ask[int64](b, `SELECT count(*) FROM emails e JOIN dispatches d ON d.id = e.dispatch_id`))
+	require.EqualValues(t, 49, ask[int64](b, `SELECT sum(emails) FROM dispatches`))
 }
 
 func TestClaimDispatch_OfItsTenantOnly(t *testing.T) {
@@ -62,7 +62,7 @@ func TestClaimDispatch_OfItsTenantOnly(t *testing.T) {
 	b := newBundle(t, acme, other)
 	mine, theirs := newEmail(acme, "a@example.com"), newEmail(other, "b@example.com")
 	b.accept(mine, theirs)
-	claimed, err := b.ClaimDispatch(t.Context(), acme, id.New(), []uuid.UUID{mine.ID, theirs.ID})
+	claimed, err := b.ClaimDispatch(t.Context(), acme, email.Transactional, id.New(), []uuid.UUID{mine.ID, theirs.ID})
 	require.NoError(t, err)
 	require.Equal(t, 1, claimed)
 	got, err := b.Email(t.Context(), other, theirs.ID)
@@ -81,7 +81,7 @@ func TestListStaleEmails(t *testing.T) {
 	claimed, gone := newEmail(acme, "c@example.com"), newEmail("leaving", "d@example.com")
 	first.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	b.dispatch(claimed)
-	_, err := b.Accept(t.Context(), start, []email.Email{second, first, gone})
+	_, err := acceptAt(t.Context(), b.Store, start, []email.Email{second, first, gone})
 	require.NoError(t, err)
 	_, err = b.BeginDeletion(t.Context(), "leaving")
 	require.NoError(t, err)
@@ -90,8 +90,8 @@ func TestListStaleEmails(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, stale, "they have just come")
 	want := []intake.Pending{
-		{TenantID: "heavy", EmailID: first.ID, Weight: 3, TraceParent: first.TraceParent},
-		{TenantID: acme, EmailID: second.ID, Weight: 1},
+		{TenantID: "heavy", EmailID: first.ID, Class: email.Transactional, Weight: 3, TraceParent: first.TraceParent},
+		{TenantID: acme, EmailID: second.ID, Class: email.Transactional, Weight: 1},
 	}
 	stale, err = b.ListStaleEmails(t.Context(), start.Add(time.Second), 10)
 	require.NoError(t, err)
@@ -117,9 +117,9 @@ func TestListStaleDispatches(t *testing.T) {
 	stale, err := b.ListStaleDispatches(t.Context(), time.Now().Add(-time.Minute), 10)
 	require.NoError(t, err)
 	require.Empty(t, stale)
-	want := []intake.StaleDispatch{
-		{TenantID: "heavy", ID: older, Weight: 3, Emails: 2},
-		{TenantID: acme, ID: newer, Weight: 1, Emails: 1},
+	want := []email.Dispatch{
+		{TenantID: "heavy", ID: older, Class: email.Transactional, Weight: 3, Emails: 2},
+		{TenantID: acme, ID: newer, Class: email.Transactional, Weight: 1, Emails: 1},
 	}
 	stale, err = b.ListStaleDispatches(t.Context(), time.Now().Add(time.Minute), 10)
 	require.NoError(t, err)

@@ -27,6 +27,10 @@ type EmailRecord struct {
 	Metadata        json.RawMessage
 	DispatchID      *uuid.UUID // nil: no workflow carries it yet
 	RunID           string     // of the workflow; may be empty for a moment after its start
+	Class           email.Class
+	ScheduledAt     *time.Time
+	ExpiresAt       *time.Time
+	ReleaseAt       *time.Time // until then it waits; nil: it need not
 	CreatedAt       time.Time
 	Recipients      []RecipientRecord
 }
@@ -142,6 +146,10 @@ func toEmailRecord(row db.GetEmailRow) EmailRecord {
 		ID: row.ID, From: address.Address{Name: row.FromName, Addr: row.FromAddress}, Subject: row.Subject,
 		TemplateID: row.TemplateID, TemplateVersion: row.TemplateVersion, Tags: row.Tags, Metadata: row.Metadata,
 		DispatchID: row.DispatchID, CreatedAt: row.CreatedAt,
+		Class: email.Class(row.Class), ScheduledAt: row.ScheduledAt, ExpiresAt: row.ExpiresAt,
+	}
+	if row.ReleaseAt != nil && row.ReleaseAt.Before(never) {
+		e.ReleaseAt = row.ReleaseAt
 	}
 	if row.RunID != nil {
 		e.RunID = *row.RunID
@@ -153,6 +161,7 @@ func toEmailRecord(row db.GetEmailRow) EmailRecord {
 type Usage struct {
 	Day         string // date in the tenant's time zone
 	Standing    quota.Standing
+	Held        int       // recipients that wait for a day with room
 	Backlog     int       // recipients that are queued, being sent or deferred
 	OldestSince time.Time // when the oldest of them was accepted; zero without any
 }
@@ -171,6 +180,11 @@ func (s *Store) Usage(ctx context.Context, t tenant.Tenant, now time.Time) (u Us
 			return err
 		}
 		u.Standing.Used = int(used)
+		held, err := q.CountHeld(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		u.Held = int(held)
 		backlog, err := q.GetBacklog(ctx, t.ID)
 		u.Backlog = int(backlog.Recipients)
 		if u.Backlog > 0 {

@@ -23,7 +23,7 @@ func TestEmail_AsAccepted(t *testing.T) {
 	e.Recipients[1].Kind, e.Recipients[2].Kind = email.CC, email.BCC
 	e.Tags, e.Metadata = []string{"invoice", "a,b \"c\" {d}"}, json.RawMessage(`{"order": 4711}`)
 	at := time.Now().Truncate(time.Microsecond)
-	_, err := b.Accept(t.Context(), at, []email.Email{e})
+	_, err := acceptAt(t.Context(), b.Store, at, []email.Email{e})
 	require.NoError(t, err)
 
 	got, err := b.Email(t.Context(), acme, e.ID)
@@ -190,9 +190,9 @@ func TestUsage(t *testing.T) {
 	require.True(t, u.OldestSince.IsZero())
 
 	first := []email.Email{newEmail("auckland", "a@example.com", "b@example.com"), newEmail(acme, "a@example.com")}
-	_, err = b.Accept(t.Context(), at, first)
+	_, err = acceptAt(t.Context(), b.Store, at, first)
 	require.NoError(t, err)
-	_, err = b.Accept(t.Context(), at.Add(time.Minute), []email.Email{newEmail("auckland", "c@example.com", "d@example.com")})
+	_, err = acceptAt(t.Context(), b.Store, at.Add(time.Minute), []email.Email{newEmail("auckland", "c@example.com", "d@example.com")})
 	require.NoError(t, err)
 	b.exec(`UPDATE recipients SET status = 'sent' WHERE address = 'c@example.com'`)
 	b.exec(`UPDATE recipients SET status = 'deferred' WHERE address = 'd@example.com'`)

@@ -23,7 +23,7 @@ func requireUnavailable(t *testing.T, s *store.Store) {
 	defer cancel()
 	_, query := s.Tenant(ctx, acme)
 	_, inTenant := s.Template(ctx, acme, "welcome")
-	_, inSystem := s.Accept(ctx, time.Now(), []email.Email{newEmail(acme, "ada@example.com")})
+	_, inSystem := acceptAt(ctx, s, time.Now(), []email.Email{newEmail(acme, "ada@example.com")})
 	for _, err := range []error{query, inTenant, inSystem, s.Ready(ctx)} {
 		f := requireFault(t, err, fault.Unavailable, "database_unavailable")
 		require.NotContains(t, f.Detail, "127.0.0.1", "the cause is private")

@@ -7,14 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
-
-	"github.com/mailtura/mailtura/internal/store"
 )
 
 // tenantColumns are all tables that hold something of a tenant, with the column that says whose it is.
 func tenantColumns() map[string]string {
 	columns := map[string]string{"tenants": "id"}
-	for _, table := range store.TenantTables {
+	for _, table := range allTables {
 		columns[table] = "tenant_id"
 	}
 	return columns
@@ -81,6 +79,7 @@ func TestIsolation_NothingAfterTheTransaction(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.Equal(t, tenantID != "", len(owners(t, tx, "emails", "tenant_id")) == 1)
+		require.Equal(t, tenantID != "", len(owners(t, tx, "idempotency_keys", "tenant_id")) == 1, "an operator's are of tenant ''")
 		require.NoError(t, tx.Commit(t.Context()))
 	}
 }
@@ -122,10 +121,11 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 			`INSERT INTO templates (tenant_id, id, name) VALUES ('%s', gen_random_uuid(), 'x')`,
 			`INSERT INTO template_versions (tenant_id, template_id, version, subject, html, text, required)
 				SELECT '%s', id, 99, 'x', 'x', 'x', '{}' FROM templates LIMIT 1`,
-			`INSERT INTO emails (tenant_id, id, subject, from_address, from_name, tags, metadata, trace_parent, created_at)
-				VALUES ('%s', gen_random_uuid(), 'x', 'x', 'x', '{}', '{}', '', now())`,
-			`INSERT INTO dispatches (tenant_id, id, email_ids) VALUES ('%s', gen_random_uuid(), '{}')`,
+			`INSERT INTO emails (tenant_id, id, subject, from_address, from_name, tags, metadata, trace_parent, class, usage_day, created_at)
+				VALUES ('%s', gen_random_uuid(), 'x', 'x', 'x', '{}', '{}', '', 'bulk', 'today', now())`,
+			`INSERT INTO dispatches (tenant_id, id, class, emails) VALUES ('%s', gen_random_uuid(), 'bulk', 0)`,
 			`INSERT INTO daily_usage (tenant_id, day, reserved) VALUES ('%s', 'today', 0)`,
+			`INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body) VALUES ('%s', 'x', sha256('x'), 202, '', '')`,
 		} {
 			requireNoWrite(t, tx, fmt.Sprintf(insert, other))
 		}

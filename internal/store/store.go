@@ -59,6 +59,12 @@ func open(ctx context.Context, cfg Config, afterConnect func(context.Context, *p
 		pc.MaxConns = cfg.MaxConns
 	}
 	pc.AfterConnect = afterConnect
+	// Every statement reaches its rows by key. Of a table that has grown since it was last
+	// analysed the planner thinks that it is small, and would read all of it for a join.
+	for _, way := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {
+		pc.ConnConfig.RuntimeParams[way] = "off"
+	}
+	pc.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan" // planning costs more than running
 	if cfg.Traced {
 		pc.ConnConfig.Tracer = otelpgx.NewTracer()
 	}

@@ -162,7 +162,7 @@ func TestTemplates_AreTheTenantsOwn(t *testing.T) {
 
 	stolen := newEmail(acme, "ada@example.com")
 	stolen.TemplateID, stolen.TemplateVersion = &theirs.ID, &theirs.Version
-	_, err = b.Accept(t.Context(), time.Now(), []email.Email{stolen})
+	_, err = acceptAt(t.Context(), b.Store, time.Now(), []email.Email{stolen})
 	require.Error(t, err, "no email is pinned to the template of another tenant")
 }
 

@@ -24,6 +24,7 @@ type Settings struct {
 	RateLimit        *int   `json:"rateLimit" required:"false" doc:"Recipients per rateLimitPer; mail over it waits its turn; null = no limit" minimum:"1" maximum:"1000000"`
 	RateLimitPer     string `json:"rateLimitPer,omitempty" nullable:"true" doc:"Unit of rateLimit; default minute" enum:"second,minute,hour"`
 	Burst            *int   `json:"burst" required:"false" doc:"Over any window, attempts stay at or under rateLimit × window + burst; null = the number that rateLimit allows in one second, at least 2" minimum:"1" maximum:"1000000"`
+	OverLimit        string `json:"overLimit,omitempty" nullable:"true" doc:"What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject" enum:"reject,queue"`
 	Timezone         string `json:"timezone,omitempty" nullable:"true" doc:"IANA time zone in which the day of dailyLimit begins; default UTC" example:"Europe/Berlin" maxLength:"64"`
 	OnUnknownOutcome string `json:"onUnknownOutcome,omitempty" nullable:"true" doc:"What to do with a recipient whose hand-over was cut off before the answer: send again (may arrive twice) or hold; default resend" enum:"resend,hold"`
 	Weight           *int   `json:"weight" required:"false" doc:"Share of the sending capacity against other tenants; null = 1" minimum:"1" maximum:"1000"`
@@ -35,10 +36,19 @@ const (
 	Hold   = "hold"
 )
 
+// The values of Settings.OverLimit.
+const (
+	Reject = "reject"
+	Queue  = "queue"
+)
+
 // WithDefaults fills in what was not chosen.
 func (s Settings) WithDefaults() Settings {
 	if s.RateLimitPer == "" {
 		s.RateLimitPer = "minute"
+	}
+	if s.OverLimit == "" {
+		s.OverLimit = Reject
 	}
 	if s.Timezone == "" {
 		s.Timezone = "UTC"
@@ -138,6 +148,7 @@ func (c *checks) settings(domain string, s *Settings) {
 		c.require("body.settings.timezone", err == nil && s.Timezone != "Local", "invalid_timezone", "not an IANA time zone name")
 	}
 	c.oneOf("body.settings.rateLimitPer", s.RateLimitPer, "second", "minute", "hour")
+	c.oneOf("body.settings.overLimit", s.OverLimit, Reject, Queue)
 	c.oneOf("body.settings.onUnknownOutcome", s.OnUnknownOutcome, Resend, Hold)
 	c.within("body.settings.dailyLimit", s.DailyLimit, 0, 1_000_000_000)
 	c.within("body.settings.rateLimit", s.RateLimit, 1, 1_000_000)

@@ -20,10 +20,11 @@ func acme(s tenant.Settings) tenant.Tenant {
 
 func TestSettings_WithDefaults(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, tenant.Settings{RateLimitPer: "minute", Timezone: "UTC", OnUnknownOutcome: tenant.Resend}, tenant.Settings{}.WithDefaults())
+	require.Equal(t, tenant.Settings{RateLimitPer: "minute", OverLimit: tenant.Reject, Timezone: "UTC", OnUnknownOutcome: tenant.Resend},
+		tenant.Settings{}.WithDefaults())
 	chosen := tenant.Settings{
 		FromEmail: "a@acme.com", FromName: "A", ReplyTo: "b@acme.com", DailyLimit: ptr(0), RateLimit: ptr(1), RateLimitPer: "hour", Burst: ptr(1),
-		Timezone: "Asia/Tokyo", OnUnknownOutcome: tenant.Hold, Weight: ptr(2),
+		OverLimit: tenant.Queue, Timezone: "Asia/Tokyo", OnUnknownOutcome: tenant.Hold, Weight: ptr(2),
 	}
 	require.Equal(t, chosen, chosen.WithDefaults())
 	require.Equal(t, chosen.WithDefaults(), chosen.WithDefaults().WithDefaults())

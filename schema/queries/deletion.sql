@@ -1,20 +1,19 @@
--- One chunk of one table of a tenant that is being deleted; children come before their parents.
+-- One chunk of one table of a tenant that is being deleted. What belongs to emails goes with them.
 
--- name: DeleteTenantAttempts :execrows
-DELETE FROM attempts WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM attempts WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+-- name: ListTenantEmails :many
+SELECT id FROM emails WHERE tenant_id = @tenant_id::text ORDER BY id LIMIT @chunk;
 
--- name: DeleteTenantRecipients :execrows
-DELETE FROM recipients WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM recipients WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+-- name: DeleteAttemptsOf :execrows
+DELETE FROM attempts WHERE recipient_id IN (SELECT id FROM recipients WHERE email_id = ANY(@email_ids::uuid[]));
 
--- name: DeleteTenantEmailContents :execrows
-DELETE FROM email_contents WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM email_contents WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+-- name: DeleteRecipientsOf :execrows
+DELETE FROM recipients WHERE email_id = ANY(@email_ids::uuid[]);
 
--- name: DeleteTenantEmails :execrows
-DELETE FROM emails WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM emails WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+-- name: DeleteContentsOf :execrows
+DELETE FROM email_contents WHERE email_id = ANY(@email_ids::uuid[]);
+
+-- name: DeleteEmails :execrows
+DELETE FROM emails WHERE id = ANY(@ids::uuid[]);
 
 -- name: DeleteTenantDispatches :execrows
 DELETE FROM dispatches WHERE ctid = ANY(ARRAY(
@@ -36,14 +35,16 @@ DELETE FROM templates WHERE ctid = ANY(ARRAY(
 DELETE FROM api_keys WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM api_keys WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantIdempotencyKeys :execrows
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: CountTenantRows :one
--- Everything that is left of a tenant beside its own row.
-SELECT ((SELECT count(*) FROM attempts WHERE tenant_id = @tenant_id::text)
-    + (SELECT count(*) FROM recipients WHERE tenant_id = @tenant_id::text)
-    + (SELECT count(*) FROM email_contents WHERE tenant_id = @tenant_id::text)
-    + (SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
+-- Everything that is left of a tenant beside its own row, and what belongs to its emails.
+SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM dispatches WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM idempotency_keys WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM api_keys WHERE tenant_id = @tenant_id::text))::bigint AS rows;

@@ -1,9 +1,9 @@
 -- name: ListDueRecipients :many
 -- Recipients of a dispatch whose turn it is. Those in sending were cut off: only one
 -- Deliver works on a dispatch at a time, and it has just begun.
-SELECT r.* FROM dispatches d
-    JOIN recipients r ON r.tenant_id = d.tenant_id AND r.email_id = ANY(d.email_ids)
-WHERE d.tenant_id = @tenant_id AND d.id = @dispatch_id
+SELECT r.*, e.expires_at FROM emails e
+    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
+WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id = @tenant_id
     AND (r.status IN ('queued', 'sending') OR (r.status = 'deferred' AND r.next_attempt_at <= @now))
 ORDER BY r.id
 LIMIT @count;
@@ -13,29 +13,29 @@ SELECT count(*) FILTER (WHERE r.status = 'sent') AS sent,
     count(*) FILTER (WHERE r.status = 'bounced') AS bounced,
     count(*) FILTER (WHERE r.status = 'failed') AS failed,
     count(*) FILTER (WHERE r.status = 'unknown') AS unknown,
+    count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE r.status = 'expired') AS expired,
     count(*) FILTER (WHERE r.status = 'deferred') AS deferred,
     count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS queued,
     coalesce(min(r.next_attempt_at) FILTER (WHERE r.status = 'deferred'), to_timestamp(0))::timestamptz AS next_attempt_at
-FROM dispatches d
-    JOIN recipients r ON r.tenant_id = d.tenant_id AND r.email_id = ANY(d.email_ids)
-WHERE d.tenant_id = @tenant_id AND d.id = @dispatch_id;
+FROM emails e
+    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
+WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id = @tenant_id;
 
 -- name: ListEmailsToCompose :many
 SELECT e.*, c.content
 FROM emails e JOIN email_contents c ON c.tenant_id = e.tenant_id AND c.email_id = e.id
-WHERE e.tenant_id = @tenant_id AND e.id = ANY(@ids::uuid[]);
+WHERE e.id = ANY(@ids::uuid[]) AND c.tenant_id = @tenant_id;
 
 -- name: StartAttempts :many
 -- Writes the ledger before any hand-over. A recipient whose count of attempts has moved
 -- since it was loaded belongs to another worker and is left out.
-WITH wanted AS (
-    SELECT unnest(@ids::uuid[]) AS id, unnest(@seen::integer[]) AS seen
-), claimed AS (
-    UPDATE recipients r
-    SET status = 'sending', attempts = r.attempts + 1, next_attempt_at = NULL, updated_at = @now
-    FROM wanted w
-    WHERE r.tenant_id = @tenant_id AND r.id = w.id AND r.attempts = w.seen AND r.status IN ('queued', 'deferred')
-    RETURNING r.id, r.attempts
+WITH claimed AS (
+    UPDATE recipients
+    SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = @now
+    WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND status IN ('queued', 'deferred')
+        AND attempts = (@seen::integer[])[array_position(@ids::uuid[], id)]
+    RETURNING id, attempts
 )
 INSERT INTO attempts (tenant_id, recipient_id, number, started_at)
 SELECT @tenant_id, id, attempts, @now FROM claimed
@@ -48,22 +48,23 @@ WITH outcome AS (
         unnest(@finished_at::timestamptz[]) AS finished_at, unnest(@verdicts::text[]) AS verdict,
         unnest(@phases::text[]) AS phase, unnest(@codes::integer[]) AS code,
         unnest(@enhanced::text[]) AS enhanced, unnest(@replies::text[]) AS reply,
-        unnest(@peers::text[]) AS peer, unnest(@tls::boolean[]) AS tls,
+        unnest(@peers::text[]) AS peer, unnest(@tls::boolean[]) AS tls, unnest(@dialogues::text[]) AS dialogue,
         unnest(@statuses::text[]) AS status, unnest(@next_attempts::timestamptz[]) AS next_attempt_at,
         unnest(@reasons::text[]) AS reason
 ), finished AS (
     UPDATE attempts a
     SET finished_at = o.finished_at, verdict = o.verdict, phase = o.phase, code = o.code,
-        enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls
+        enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls, dialogue = o.dialogue
     FROM outcome o
-    WHERE a.tenant_id = @tenant_id AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
+    WHERE a.tenant_id = @tenant_id AND a.recipient_id = ANY(@recipient_ids::uuid[])
+        AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
 )
 UPDATE recipients r
 SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
     next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
 FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
-WHERE r.tenant_id = @tenant_id AND r.id = o.recipient_id AND r.attempts = o.number;
+WHERE r.tenant_id = @tenant_id AND r.id = ANY(@recipient_ids::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number;
 
 -- name: SettleCutOff :exec
 -- The attempts of these recipients ended without a known outcome.
@@ -74,3 +75,8 @@ WITH finished AS (
 UPDATE recipients r
 SET status = @status, reason = 'cut_off', detail = 'the attempt was cut off before its outcome was known', updated_at = @now
 WHERE r.tenant_id = @tenant_id AND r.id = ANY(@ids::uuid[]) AND r.status = 'sending';
+
+-- name: ExpireRecipients :exec
+-- These recipients' emails expired before their turn came.
+UPDATE recipients SET status = 'expired', next_attempt_at = NULL, updated_at = @now
+WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND status IN ('queued', 'deferred');

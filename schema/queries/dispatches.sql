@@ -1,12 +1,11 @@
--- name: ClaimEmails :many
+-- name: ClaimEmails :execrows
 -- Puts emails that no dispatch has into this one; an email that another process has
--- claimed meanwhile is left to it.
+-- claimed meanwhile is left to it. The tenant is compared so that its index is not taken for the ids.
 UPDATE emails SET dispatch_id = @dispatch_id::uuid
-WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND dispatch_id IS NULL
-RETURNING id;
+WHERE id = ANY(@ids::uuid[]) AND tenant_id || '' = @tenant_id::text AND dispatch_id IS NULL AND release_at IS NULL;
 
 -- name: InsertDispatch :exec
-INSERT INTO dispatches (tenant_id, id, email_ids) VALUES (@tenant_id, @id, @email_ids);
+INSERT INTO dispatches (tenant_id, id, class, emails) VALUES (@tenant_id, @id, @class, @emails);
 
 -- name: SetDispatchRun :exec
 UPDATE dispatches SET run_id = @run_id::text
@@ -14,15 +13,18 @@ WHERE tenant_id = @tenant_id AND id = @id AND run_id IS DISTINCT FROM @run_id::t
 
 -- name: ListStaleEmails :many
 -- Emails that were accepted before an instant and have no dispatch, oldest first.
-SELECT e.tenant_id, e.id, e.trace_parent, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
+SELECT e.tenant_id, e.id, e.trace_parent, e.class, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM emails e JOIN tenants t ON t.id = e.tenant_id
-WHERE e.dispatch_id IS NULL AND e.created_at < @before AND t.status = 'active'
+WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < @before AND t.status = 'active'
 ORDER BY e.id LIMIT @count;
 
 -- name: ListStaleDispatches :many
 -- Dispatches that were made before an instant and whose workflow is not known to have started.
-SELECT d.tenant_id, d.id, cardinality(d.email_ids)::integer AS emails,
+SELECT d.tenant_id, d.id, d.class, d.emails,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
 WHERE d.run_id IS NULL AND d.created_at < @before AND t.status = 'active'
 ORDER BY d.created_at LIMIT @count;
+
+-- name: FinishDispatch :exec
+UPDATE dispatches SET finished_at = @now WHERE tenant_id = @tenant_id AND id = @id AND finished_at IS NULL;

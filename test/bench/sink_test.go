@@ -42,13 +42,31 @@ func startSink(b *testing.B) *sink {
 func (s *sink) reset(want int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.at, s.want, s.full = make(map[string]time.Time, want), want, make(chan struct{})
+	s.at, s.want, s.full = map[string]time.Time{}, want, make(chan struct{})
+}
+
+// await waits until everything has come.
+func (s *sink) await(b *testing.B) {
+	b.Helper()
+	select {
+	case <-s.full:
+	case <-time.After(5 * time.Minute):
+		require.FailNow(b, "not everything arrived")
+	}
 }
 
 func (s *sink) arrivals() map[string]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.at
+}
+
+// arrival is when an email came; ok is false while it has not.
+func (s *sink) arrival(id string) (at time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok = s.at[id]
+	return at, ok
 }
 
 // NewSession takes mail from anybody.

@@ -83,7 +83,7 @@ func (s *stack) newTenant(t testing.TB, settings mailtura.Settings) (id string, 
 		settings.FromEmail = ptr("noreply@acme.com")
 	}
 	operator := s.client(t, s.Key, "")
-	created, err := operator.CreateTenantWithResponse(t.Context(), mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &settings})
+	created, err := operator.CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &settings})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, created.StatusCode(), string(created.Body))
 	require.Equal(t, mailtura.TenantStatus("active"), created.JSON201.Status)

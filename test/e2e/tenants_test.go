@@ -57,7 +57,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	gone, err := operator.GetTenantWithResponse(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, gone.StatusCode())
-	again, err := operator.CreateTenantWithResponse(t.Context(), mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &mailtura.Settings{FromEmail: ptr("noreply@acme.com")}})
+	again, err := operator.CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &mailtura.Settings{FromEmail: ptr("noreply@acme.com")}})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, again.StatusCode(), string(again.Body))
 	fresh := shared.client(t, shared.newKey(t, id), "")

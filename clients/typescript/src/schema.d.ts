@@ -60,6 +60,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/emails/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send up to 1000 emails
+         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+         */
+        post: operations["send-email-batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/emails/{id}": {
         parameters: {
             query?: never;
@@ -69,6 +89,90 @@ export interface paths {
         };
         /** See what became of an email */
         get: operations["get-email"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change when a scheduled email is sent
+         * @description For an email that is scheduled or held. A time in the past means at once.
+         */
+        patch: operations["reschedule-email"];
+        trace?: never;
+    };
+    "/api/v1/emails/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel what of an email is not sent yet
+         * @description Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+         */
+        post: operations["cancel-email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/emails/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what an email says
+         * @description Rendered as it is sent: with the template version that the email is pinned to.
+         */
+        get: operations["get-email-content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/emails/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try an email again now
+         * @description For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+         */
+        post: operations["retry-email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/emails/{id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See everything that happened to an email
+         * @description Waits and why, every attempt with its SMTP dialogue, and what comes next.
+         */
+        get: operations["get-email-timeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -280,10 +384,15 @@ export interface components {
             quota: components["schemas"]["Quota"];
             recipients: components["schemas"]["AcceptedRecipient"][];
             /**
+             * Format: date-time
+             * @description Until when a scheduled or held email waits
+             */
+            releaseAt?: string;
+            /**
              * @example queued
              * @enum {string}
              */
-            status: "queued";
+            status: "queued" | "scheduled" | "held";
         };
         AcceptedRecipient: {
             /** @example ada@example.com */
@@ -294,7 +403,7 @@ export interface components {
              * @example queued
              * @enum {string}
              */
-            status: "queued";
+            status: "queued" | "scheduled" | "held";
         };
         Attachment: {
             /** @description base64 */
@@ -311,6 +420,93 @@ export interface components {
             contentType?: string;
             /** @example invoice.pdf */
             filename: string;
+        };
+        AttachmentSummary: {
+            contentId?: string;
+            /** @example application/pdf */
+            contentType: string;
+            /** @example invoice.pdf */
+            filename: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+        };
+        Attempt: {
+            /**
+             * Format: int64
+             * @description SMTP reply code; absent when there was no answer
+             * @example 250
+             */
+            code?: number;
+            /** @description What both sides said (C: and S:), without the message */
+            dialogue?: string[];
+            /**
+             * Format: double
+             * @description null while it is under way
+             */
+            durationMs: number | null;
+            /** @example 5.1.1 */
+            enhancedCode?: string;
+            /**
+             * Format: int64
+             * @description From 1
+             */
+            number: number;
+            /**
+             * @description Address of the mail server
+             * @example 192.0.2.1:25
+             */
+            peer?: string;
+            /**
+             * @description Where it ended
+             * @example rcpt
+             */
+            phase?: string;
+            /** @example OK: queued */
+            reply?: string;
+            tls: boolean;
+            /** @enum {string} */
+            verdict: "running" | "accepted" | "deferred" | "bounced" | "failed" | "unknown";
+        };
+        BatchAccepted: {
+            /**
+             * Format: int64
+             * @description How many were accepted
+             */
+            accepted: number;
+            /**
+             * Format: int64
+             * @description How many were not
+             */
+            failed: number;
+            /** @description In the order of the request */
+            results: components["schemas"]["BatchResult"][];
+        };
+        BatchResult: {
+            /** @description The accepted email */
+            email?: components["schemas"]["Accepted"];
+            /** @description Why it was not accepted, as POST /emails would have said it */
+            error?: components["schemas"]["Problem"];
+        };
+        Content: {
+            attachments: components["schemas"]["AttachmentSummary"][];
+            /** @example msg_01h455vb4pex5vsknk084sn02q */
+            emailId: string;
+            from: string;
+            headers?: {
+                [key: string]: string;
+            };
+            html?: string;
+            /**
+             * @description Message-ID, without its brackets
+             * @example msg_01h455vb4pex5vsknk084sn02q@acme.com
+             */
+            messageId: string;
+            replyTo?: string;
+            subject: string;
+            text: string;
         };
         CreateAPIKey: {
             /**
@@ -361,8 +557,12 @@ export interface components {
             settings?: components["schemas"]["Settings"];
         };
         Email: {
+            /** @enum {string} */
+            class: "transactional" | "bulk";
             /** Format: date-time */
             createdAt: string;
+            /** Format: date-time */
+            expiresAt?: string;
             /** @example Acme Corporation <noreply@acme.com> */
             from: string;
             /** @example msg_01h455vb4pex5vsknk084sn02q */
@@ -372,10 +572,20 @@ export interface components {
             };
             recipients: components["schemas"]["Recipient"][];
             /**
+             * Format: date-time
+             * @description Until when a scheduled or held email waits
+             */
+            releaseAt?: string;
+            /**
+             * Format: date-time
+             * @description When it was asked to be sent
+             */
+            scheduledAt?: string;
+            /**
              * @description What the recipients' statuses make together: under way as long as one of them is, then the worst of them
              * @enum {string}
              */
-            status: "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "unknown";
+            status: "scheduled" | "held" | "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "cancelled" | "expired" | "unknown";
             /** @description As it was asked for; empty when the template has it */
             subject: string;
             tags: string[];
@@ -552,9 +762,19 @@ export interface components {
              */
             reason?: string;
             /** @enum {string} */
-            status: "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "unknown";
+            status: "scheduled" | "held" | "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "cancelled" | "expired" | "unknown";
             /** Format: date-time */
             updatedAt: string;
+        };
+        RescheduleEmail: {
+            /**
+             * Format: date-time
+             * @description Not before this time, at most 30 days ahead
+             */
+            scheduledAt: string;
+        };
+        SendBatch: {
+            emails: components["schemas"]["SendEmail"][];
         };
         SendEmail: {
             attachments?: components["schemas"]["Attachment"][];
@@ -562,6 +782,16 @@ export interface components {
             bcc?: string[];
             /** @description Addresses that every recipient sees */
             cc?: string[];
+            /**
+             * @description Bulk waits behind transactional mail; transactional when it is absent
+             * @enum {string}
+             */
+            class?: "transactional" | "bulk";
+            /**
+             * Format: date-time
+             * @description Of no use after this time: what was not sent by then expires
+             */
+            expiresAt?: string;
             /**
              * @description Sender, on the tenant's domain; the tenant's fromEmail when it is absent
              * @example Acme <hello@acme.com>
@@ -580,6 +810,11 @@ export interface components {
             };
             /** @description Where answers go; the tenant's replyTo when it is absent */
             replyTo?: string;
+            /**
+             * Format: date-time
+             * @description Not before this time, at most 30 days ahead; in the past it means at once
+             */
+            scheduledAt?: string;
             /** @description Required without a template; with one it stands in for the template's */
             subject?: string;
             /** @description Words to find the email by */
@@ -627,6 +862,11 @@ export interface components {
              * @enum {string|null}
              */
             onUnknownOutcome?: "resend" | "hold" | null;
+            /**
+             * @description What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject
+             * @enum {string|null}
+             */
+            overLimit?: "reject" | "queue" | null;
             /**
              * Format: int64
              * @description Recipients per rateLimitPer; mail over it waits its turn; null = no limit
@@ -742,6 +982,44 @@ export interface components {
             tenantId: string;
             workflow?: components["schemas"]["Workflow"];
         };
+        Timeline: {
+            /** @example msg_01h455vb4pex5vsknk084sn02q */
+            emailId: string;
+            entries: components["schemas"]["TimelineEntry"][];
+            /**
+             * Format: date-time
+             * @description When the next attempt is due; null when none is
+             */
+            nextAttemptAt: string | null;
+            /** @enum {string} */
+            status: "scheduled" | "held" | "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "cancelled" | "expired" | "unknown";
+            /** @description The Temporal workflow that sends it; null before one does */
+            workflow: components["schemas"]["Workflow"];
+        };
+        TimelineEntry: {
+            /** Format: date-time */
+            at: string;
+            attempt?: components["schemas"]["Attempt"];
+            /**
+             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+             * @enum {string}
+             */
+            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held";
+            /** @example ada@example.com */
+            recipient?: string;
+            /**
+             * @description accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
+             * @enum {string}
+             */
+            type: "accepted" | "wait" | "dispatched" | "attempt" | "cancelled" | "expired";
+            /**
+             * Format: date-time
+             * @description Of a wait: its end; absent where that is not known
+             */
+            until?: string;
+            /** @description Of dispatched */
+            workflow?: components["schemas"]["Workflow"];
+        };
         UpdateTenant: {
             domain?: string;
             name?: string;
@@ -759,6 +1037,11 @@ export interface components {
              * @example 2026-11-24
              */
             day: string;
+            /**
+             * Format: int64
+             * @description Recipients that wait for a day with room
+             */
+            held: number;
             /**
              * Format: int64
              * @description Recipients per day; null: no limit
@@ -902,6 +1185,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
             };
@@ -952,6 +1237,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1082,7 +1376,7 @@ export interface operations {
                 /** @description nextCursor of the answer before */
                 after?: string;
                 /** @description Emails with a recipient of this status */
-                status?: "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "unknown";
+                status?: "scheduled" | "held" | "queued" | "sending" | "deferred" | "sent" | "bounced" | "failed" | "cancelled" | "expired" | "unknown";
                 /** @description Emails to this address */
                 recipient?: string;
                 /** @description Emails with this tag */
@@ -1175,6 +1469,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
             };
@@ -1290,6 +1586,116 @@ export interface operations {
             };
         };
     };
+    "send-email-batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendBatch"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchAccepted"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-email": {
         parameters: {
             query?: never;
@@ -1311,6 +1717,486 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reschedule-email": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RescheduleEmail"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-email": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-email-content": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Content"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retry-email": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Email"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-email-timeline": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
                 };
             };
             /** @description Bad Request */
@@ -1460,7 +2346,10 @@ export interface operations {
     "create-operator-key": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1499,6 +2388,15 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1713,6 +2611,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
             };
@@ -2241,7 +3141,10 @@ export interface operations {
     "create-tenant": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };

@@ -9,8 +9,8 @@ var retryAfter = []time.Duration{
 
 const (
 	lastPause = 8 * time.Hour
-	// giveUpAfter is how long a mail is tried: RFC 5321 §4.5.4.1 asks for days.
-	giveUpAfter = 72 * time.Hour
+	// GiveUpAfter is how long a mail is tried: RFC 5321 §4.5.4.1 asks for days.
+	GiveUpAfter = 72 * time.Hour
 	// spread is how far a pause may differ from the schedule, either way.
 	spread = 0.10
 )
@@ -24,7 +24,7 @@ func NextTry(attempt int, accepted, now, expires time.Time, jitter float64) (nex
 		pause = retryAfter[attempt-1]
 	}
 	next = now.Add(time.Duration(float64(pause) * (1 - spread + 2*spread*jitter)))
-	end := accepted.Add(giveUpAfter)
+	end := accepted.Add(GiveUpAfter)
 	if !expires.IsZero() && expires.Before(end) {
 		end = expires
 	}

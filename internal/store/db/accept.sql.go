@@ -14,7 +14,7 @@ import (
 )
 
 const getSenders = `-- name: GetSenders :many
-SELECT id, status, settings FROM tenants WHERE id = ANY($1::text[]) ORDER BY id FOR SHARE
+SELECT id, status, settings FROM tenants WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE
 `
 
 type GetSendersRow struct {
@@ -23,8 +23,8 @@ type GetSendersRow struct {
 	Settings json.RawMessage
 }
 
-// What decides whether the tenants of a group may send. The share lock waits for a
-// fence that is being set, so that nothing is accepted behind it.
+// What decides whether the tenants of a group may send. The locks, taken in order, let one
+// group at a time reserve for a tenant, and wait for a fence that is being set.
 func (q *Queries) GetSenders(ctx context.Context, ids []string) ([]GetSendersRow, error) {
 	rows, err := q.db.Query(ctx, getSenders, ids)
 	if err != nil {
@@ -45,18 +45,13 @@ func (q *Queries) GetSenders(ctx context.Context, ids []string) ([]GetSendersRow
 	return items, nil
 }
 
-const lockDailyUsage = `-- name: LockDailyUsage :many
-INSERT INTO daily_usage AS u (tenant_id, day, reserved)
-SELECT unnest($1::text[]), unnest($2::date[]), 0
-ORDER BY 1, 2
-ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = u.reserved
-RETURNING tenant_id, day, reserved
+const listUsage = `-- name: ListUsage :many
+SELECT tenant_id, day, reserved FROM daily_usage WHERE tenant_id = ANY($1::text[]) AND day >= $2
 `
 
-// Makes the rows of these tenants' days where they are missing, and locks them; sorted,
-// so that two groups never wait for each other in a circle.
-func (q *Queries) LockDailyUsage(ctx context.Context, tenantIds []string, days []time.Time) ([]DailyUsage, error) {
-	rows, err := q.db.Query(ctx, lockDailyUsage, tenantIds, days)
+// What tenants have reserved on a day and later ones.
+func (q *Queries) ListUsage(ctx context.Context, tenantIds []string, fromDay time.Time) ([]DailyUsage, error) {
+	rows, err := q.db.Query(ctx, listUsage, tenantIds, fromDay)
 	if err != nil {
 		return nil, err
 	}
@@ -75,28 +70,53 @@ func (q *Queries) LockDailyUsage(ctx context.Context, tenantIds []string, days [
 	return items, nil
 }
 
+const setUsage = `-- name: SetUsage :exec
+INSERT INTO daily_usage (tenant_id, day, reserved)
+SELECT unnest($1::text[]), unnest($2::date[]), unnest($3::integer[])
+ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved
+`
+
+type SetUsageParams struct {
+	TenantIds []string
+	Days      []time.Time
+	Reserved  []int32
+}
+
+func (q *Queries) SetUsage(ctx context.Context, arg SetUsageParams) error {
+	_, err := q.db.Exec(ctx, setUsage, arg.TenantIds, arg.Days, arg.Reserved)
+	return err
+}
+
 const writeGroup = `-- name: WriteGroup :exec
 WITH usage AS (
-    UPDATE daily_usage u SET reserved = n.reserved
-    FROM (SELECT unnest($9::text[]) AS tenant_id, unnest($10::date[]) AS day,
-        unnest($11::integer[]) AS reserved) n
-    WHERE u.tenant_id = n.tenant_id AND u.day = n.day
+    INSERT INTO daily_usage (tenant_id, day, reserved)
+    SELECT unnest($10::text[]), unnest($11::date[]), unnest($12::integer[])
+    ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved
+), answer AS (
+    INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body)
+    SELECT unnest($13::text[]), unnest($14::text[]), unnest($15::bytea[]),
+        unnest($16::integer[]), '', unnest($17::bytea[])
+    ON CONFLICT (tenant_id, key) DO UPDATE
+    SET hash = excluded.hash, status = excluded.status, location = '', body = excluded.body, created_at = now()
 ), email AS (
     INSERT INTO emails (tenant_id, id, subject, from_address, from_name, template_id, template_version,
-        tags, metadata, trace_parent, created_at)
-    SELECT unnest($12::text[]), unnest($13::uuid[]), unnest($14::text[]),
-        unnest($15::text[]), unnest($16::text[]),
-        nullif(unnest($17::uuid[]), '00000000-0000-0000-0000-000000000000'),
-        nullif(unnest($18::integer[]), 0),
-        string_to_array(unnest($19::text[]), E'\x1f'), unnest($20::text[])::jsonb,
-        unnest($21::text[]), $8
+        tags, metadata, trace_parent, class, usage_day, held, scheduled_at, expires_at, release_at, created_at)
+    SELECT unnest($18::text[]), unnest($19::uuid[]), unnest($20::text[]),
+        unnest($21::text[]), unnest($22::text[]),
+        nullif(unnest($23::uuid[]), '00000000-0000-0000-0000-000000000000'),
+        nullif(unnest($24::integer[]), 0),
+        string_to_array(unnest($25::text[]), E'\x1f'), unnest($26::text[])::jsonb,
+        unnest($27::text[]), unnest($28::text[]), unnest($29::date[]), unnest($30::boolean[]),
+        nullif(unnest($31::timestamptz[]), to_timestamp(0)), nullif(unnest($32::timestamptz[]), to_timestamp(0)),
+        nullif(unnest($33::timestamptz[]), to_timestamp(0)), $9
 ), content AS (
     INSERT INTO email_contents (tenant_id, email_id, content)
-    SELECT unnest($12::text[]), unnest($13::uuid[]), unnest($22::bytea[])
+    SELECT unnest($18::text[]), unnest($19::uuid[]), unnest($34::bytea[])
 )
-INSERT INTO recipients (tenant_id, id, email_id, position, kind, address, name, updated_at)
+INSERT INTO recipients (tenant_id, id, email_id, position, kind, address, name, status, updated_at)
 SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::uuid[]),
-    unnest($4::smallint[]), unnest($5::text[]), unnest($6::text[]), unnest($7::text[]), $8
+    unnest($4::smallint[]), unnest($5::text[]), unnest($6::text[]), unnest($7::text[]),
+    unnest($8::text[]), $9
 `
 
 type WriteGroupParams struct {
@@ -107,10 +127,16 @@ type WriteGroupParams struct {
 	Kinds              []string
 	Addresses          []string
 	Names              []string
+	Statuses           []string
 	CreatedAt          time.Time
 	UsageTenantIds     []string
 	UsageDays          []time.Time
 	UsageReserved      []int32
+	AnswerTenantIds    []string
+	AnswerKeys         []string
+	AnswerHashes       [][]byte
+	AnswerStatuses     []int32
+	AnswerBodies       [][]byte
 	TenantIds          []string
 	Ids                []uuid.UUID
 	Subjects           []string
@@ -121,12 +147,18 @@ type WriteGroupParams struct {
 	Tags               []string
 	Metadata           []string
 	TraceParents       []string
+	Classes            []string
+	EmailDays          []time.Time
+	Held               []bool
+	ScheduledAt        []time.Time
+	ExpiresAt          []time.Time
+	ReleaseAt          []time.Time
 	Contents           [][]byte
 }
 
 // Everything of a group of accepted emails in one statement: a row per array element.
 // Tags come joined with the unit separator (U+001F), since an array of arrays can not be
-// unnested; a nil id stands for no template.
+// unnested; a nil id, version 0 and the epoch stand for null.
 func (q *Queries) WriteGroup(ctx context.Context, arg WriteGroupParams) error {
 	_, err := q.db.Exec(ctx, writeGroup,
 		arg.RecipientTenantIds,
@@ -136,10 +168,16 @@ func (q *Queries) WriteGroup(ctx context.Context, arg WriteGroupParams) error {
 		arg.Kinds,
 		arg.Addresses,
 		arg.Names,
+		arg.Statuses,
 		arg.CreatedAt,
 		arg.UsageTenantIds,
 		arg.UsageDays,
 		arg.UsageReserved,
+		arg.AnswerTenantIds,
+		arg.AnswerKeys,
+		arg.AnswerHashes,
+		arg.AnswerStatuses,
+		arg.AnswerBodies,
 		arg.TenantIds,
 		arg.Ids,
 		arg.Subjects,
@@ -150,6 +188,12 @@ func (q *Queries) WriteGroup(ctx context.Context, arg WriteGroupParams) error {
 		arg.Tags,
 		arg.Metadata,
 		arg.TraceParents,
+		arg.Classes,
+		arg.EmailDays,
+		arg.Held,
+		arg.ScheduledAt,
+		arg.ExpiresAt,
+		arg.ReleaseAt,
 		arg.Contents,
 	)
 	return err

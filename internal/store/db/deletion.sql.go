@@ -7,26 +7,74 @@ package db
 
 import (
 	"context"
+
+	"github.com/google/uuid"
 )
 
 const countTenantRows = `-- name: CountTenantRows :one
-SELECT ((SELECT count(*) FROM attempts WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM recipients WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM email_contents WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM emails WHERE tenant_id = $1::text)
+SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM dispatches WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM idempotency_keys WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM api_keys WHERE tenant_id = $1::text))::bigint AS rows
 `
 
-// Everything that is left of a tenant beside its own row.
+// Everything that is left of a tenant beside its own row, and what belongs to its emails.
 func (q *Queries) CountTenantRows(ctx context.Context, tenantID string) (int64, error) {
 	row := q.db.QueryRow(ctx, countTenantRows, tenantID)
 	var rows int64
 	err := row.Scan(&rows)
 	return rows, err
+}
+
+const deleteAttemptsOf = `-- name: DeleteAttemptsOf :execrows
+DELETE FROM attempts WHERE recipient_id IN (SELECT id FROM recipients WHERE email_id = ANY($1::uuid[]))
+`
+
+func (q *Queries) DeleteAttemptsOf(ctx context.Context, emailIds []uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteAttemptsOf, emailIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteContentsOf = `-- name: DeleteContentsOf :execrows
+DELETE FROM email_contents WHERE email_id = ANY($1::uuid[])
+`
+
+func (q *Queries) DeleteContentsOf(ctx context.Context, emailIds []uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteContentsOf, emailIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteEmails = `-- name: DeleteEmails :execrows
+DELETE FROM emails WHERE id = ANY($1::uuid[])
+`
+
+func (q *Queries) DeleteEmails(ctx context.Context, ids []uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteEmails, ids)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteRecipientsOf = `-- name: DeleteRecipientsOf :execrows
+DELETE FROM recipients WHERE email_id = ANY($1::uuid[])
+`
+
+func (q *Queries) DeleteRecipientsOf(ctx context.Context, emailIds []uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteRecipientsOf, emailIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const deleteTenantAPIKeys = `-- name: DeleteTenantAPIKeys :execrows
@@ -36,21 +84,6 @@ DELETE FROM api_keys WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantAPIKeys(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantAPIKeys, tenantID, chunk)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const deleteTenantAttempts = `-- name: DeleteTenantAttempts :execrows
-
-DELETE FROM attempts WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM attempts WHERE tenant_id = $1::text LIMIT $2))
-`
-
-// One chunk of one table of a tenant that is being deleted; children come before their parents.
-func (q *Queries) DeleteTenantAttempts(ctx context.Context, tenantID string, chunk int32) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteTenantAttempts, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}
@@ -83,39 +116,13 @@ func (q *Queries) DeleteTenantDispatches(ctx context.Context, tenantID string, c
 	return result.RowsAffected(), nil
 }
 
-const deleteTenantEmailContents = `-- name: DeleteTenantEmailContents :execrows
-DELETE FROM email_contents WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM email_contents WHERE tenant_id = $1::text LIMIT $2))
+const deleteTenantIdempotencyKeys = `-- name: DeleteTenantIdempotencyKeys :execrows
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE tenant_id = $1::text LIMIT $2))
 `
 
-func (q *Queries) DeleteTenantEmailContents(ctx context.Context, tenantID string, chunk int32) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteTenantEmailContents, tenantID, chunk)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const deleteTenantEmails = `-- name: DeleteTenantEmails :execrows
-DELETE FROM emails WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM emails WHERE tenant_id = $1::text LIMIT $2))
-`
-
-func (q *Queries) DeleteTenantEmails(ctx context.Context, tenantID string, chunk int32) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteTenantEmails, tenantID, chunk)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const deleteTenantRecipients = `-- name: DeleteTenantRecipients :execrows
-DELETE FROM recipients WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM recipients WHERE tenant_id = $1::text LIMIT $2))
-`
-
-func (q *Queries) DeleteTenantRecipients(ctx context.Context, tenantID string, chunk int32) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteTenantRecipients, tenantID, chunk)
+func (q *Queries) DeleteTenantIdempotencyKeys(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantIdempotencyKeys, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}
@@ -146,4 +153,30 @@ func (q *Queries) DeleteTenantTemplates(ctx context.Context, tenantID string, ch
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const listTenantEmails = `-- name: ListTenantEmails :many
+
+SELECT id FROM emails WHERE tenant_id = $1::text ORDER BY id LIMIT $2
+`
+
+// One chunk of one table of a tenant that is being deleted. What belongs to emails goes with them.
+func (q *Queries) ListTenantEmails(ctx context.Context, tenantID string, chunk int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listTenantEmails, tenantID, chunk)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -13,28 +13,46 @@ import (
 	"github.com/google/uuid"
 )
 
+const expireRecipients = `-- name: ExpireRecipients :exec
+UPDATE recipients SET status = 'expired', next_attempt_at = NULL, updated_at = $1
+WHERE tenant_id = $2 AND id = ANY($3::uuid[]) AND status IN ('queued', 'deferred')
+`
+
+type ExpireRecipientsParams struct {
+	Now      time.Time
+	TenantID string
+	Ids      []uuid.UUID
+}
+
+// These recipients' emails expired before their turn came.
+func (q *Queries) ExpireRecipients(ctx context.Context, arg ExpireRecipientsParams) error {
+	_, err := q.db.Exec(ctx, expireRecipients, arg.Now, arg.TenantID, arg.Ids)
+	return err
+}
+
 const finishAttempts = `-- name: FinishAttempts :exec
 WITH outcome AS (
     SELECT unnest($2::uuid[]) AS recipient_id, unnest($3::integer[]) AS number,
         unnest($4::timestamptz[]) AS finished_at, unnest($5::text[]) AS verdict,
         unnest($6::text[]) AS phase, unnest($7::integer[]) AS code,
         unnest($8::text[]) AS enhanced, unnest($9::text[]) AS reply,
-        unnest($10::text[]) AS peer, unnest($11::boolean[]) AS tls,
-        unnest($12::text[]) AS status, unnest($13::timestamptz[]) AS next_attempt_at,
-        unnest($14::text[]) AS reason
+        unnest($10::text[]) AS peer, unnest($11::boolean[]) AS tls, unnest($12::text[]) AS dialogue,
+        unnest($13::text[]) AS status, unnest($14::timestamptz[]) AS next_attempt_at,
+        unnest($15::text[]) AS reason
 ), finished AS (
     UPDATE attempts a
     SET finished_at = o.finished_at, verdict = o.verdict, phase = o.phase, code = o.code,
-        enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls
+        enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls, dialogue = o.dialogue
     FROM outcome o
-    WHERE a.tenant_id = $1 AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
+    WHERE a.tenant_id = $1 AND a.recipient_id = ANY($2::uuid[])
+        AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
 )
 UPDATE recipients r
 SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
     next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
 FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
-WHERE r.tenant_id = $1 AND r.id = o.recipient_id AND r.attempts = o.number
+WHERE r.tenant_id = $1 AND r.id = ANY($2::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number
 `
 
 type FinishAttemptsParams struct {
@@ -49,6 +67,7 @@ type FinishAttemptsParams struct {
 	Replies      []string
 	Peers        []string
 	Tls          []bool
+	Dialogues    []string
 	Statuses     []string
 	NextAttempts []time.Time
 	Reasons      []string
@@ -68,6 +87,7 @@ func (q *Queries) FinishAttempts(ctx context.Context, arg FinishAttemptsParams) 
 		arg.Replies,
 		arg.Peers,
 		arg.Tls,
+		arg.Dialogues,
 		arg.Statuses,
 		arg.NextAttempts,
 		arg.Reasons,
@@ -80,12 +100,14 @@ SELECT count(*) FILTER (WHERE r.status = 'sent') AS sent,
     count(*) FILTER (WHERE r.status = 'bounced') AS bounced,
     count(*) FILTER (WHERE r.status = 'failed') AS failed,
     count(*) FILTER (WHERE r.status = 'unknown') AS unknown,
+    count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE r.status = 'expired') AS expired,
     count(*) FILTER (WHERE r.status = 'deferred') AS deferred,
     count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS queued,
     coalesce(min(r.next_attempt_at) FILTER (WHERE r.status = 'deferred'), to_timestamp(0))::timestamptz AS next_attempt_at
-FROM dispatches d
-    JOIN recipients r ON r.tenant_id = d.tenant_id AND r.email_id = ANY(d.email_ids)
-WHERE d.tenant_id = $1 AND d.id = $2
+FROM emails e
+    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
+WHERE e.dispatch_id = $1::uuid AND r.tenant_id = $2
 `
 
 type GetDispatchProgressRow struct {
@@ -93,19 +115,23 @@ type GetDispatchProgressRow struct {
 	Bounced       int64
 	Failed        int64
 	Unknown       int64
+	Cancelled     int64
+	Expired       int64
 	Deferred      int64
 	Queued        int64
 	NextAttemptAt time.Time
 }
 
-func (q *Queries) GetDispatchProgress(ctx context.Context, tenantID string, dispatchID uuid.UUID) (GetDispatchProgressRow, error) {
-	row := q.db.QueryRow(ctx, getDispatchProgress, tenantID, dispatchID)
+func (q *Queries) GetDispatchProgress(ctx context.Context, dispatchID uuid.UUID, tenantID string) (GetDispatchProgressRow, error) {
+	row := q.db.QueryRow(ctx, getDispatchProgress, dispatchID, tenantID)
 	var i GetDispatchProgressRow
 	err := row.Scan(
 		&i.Sent,
 		&i.Bounced,
 		&i.Failed,
 		&i.Unknown,
+		&i.Cancelled,
+		&i.Expired,
 		&i.Deferred,
 		&i.Queued,
 		&i.NextAttemptAt,
@@ -114,27 +140,44 @@ func (q *Queries) GetDispatchProgress(ctx context.Context, tenantID string, disp
 }
 
 const listDueRecipients = `-- name: ListDueRecipients :many
-SELECT r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at FROM dispatches d
-    JOIN recipients r ON r.tenant_id = d.tenant_id AND r.email_id = ANY(d.email_ids)
-WHERE d.tenant_id = $1 AND d.id = $2
+SELECT r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at, e.expires_at FROM emails e
+    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
+WHERE e.dispatch_id = $1::uuid AND r.tenant_id = $2
     AND (r.status IN ('queued', 'sending') OR (r.status = 'deferred' AND r.next_attempt_at <= $3))
 ORDER BY r.id
 LIMIT $4
 `
 
 type ListDueRecipientsParams struct {
-	TenantID   string
 	DispatchID uuid.UUID
+	TenantID   string
 	Now        *time.Time
 	Count      int32
 }
 
+type ListDueRecipientsRow struct {
+	TenantID      string
+	ID            uuid.UUID
+	EmailID       uuid.UUID
+	Position      int16
+	Kind          string
+	Address       string
+	Name          string
+	Status        string
+	Attempts      int32
+	NextAttemptAt *time.Time
+	Reason        string
+	Detail        string
+	UpdatedAt     time.Time
+	ExpiresAt     *time.Time
+}
+
 // Recipients of a dispatch whose turn it is. Those in sending were cut off: only one
 // Deliver works on a dispatch at a time, and it has just begun.
-func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsParams) ([]Recipient, error) {
+func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsParams) ([]ListDueRecipientsRow, error) {
 	rows, err := q.db.Query(ctx, listDueRecipients,
-		arg.TenantID,
 		arg.DispatchID,
+		arg.TenantID,
 		arg.Now,
 		arg.Count,
 	)
@@ -142,9 +185,9 @@ func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsPa
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Recipient
+	var items []ListDueRecipientsRow
 	for rows.Next() {
-		var i Recipient
+		var i ListDueRecipientsRow
 		if err := rows.Scan(
 			&i.TenantID,
 			&i.ID,
@@ -159,6 +202,7 @@ func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsPa
 			&i.Reason,
 			&i.Detail,
 			&i.UpdatedAt,
+			&i.ExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -171,9 +215,9 @@ func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsPa
 }
 
 const listEmailsToCompose = `-- name: ListEmailsToCompose :many
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.created_at, c.content
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, c.content
 FROM emails e JOIN email_contents c ON c.tenant_id = e.tenant_id AND c.email_id = e.id
-WHERE e.tenant_id = $1 AND e.id = ANY($2::uuid[])
+WHERE e.id = ANY($1::uuid[]) AND c.tenant_id = $2
 `
 
 type ListEmailsToComposeRow struct {
@@ -188,12 +232,19 @@ type ListEmailsToComposeRow struct {
 	Tags            []string
 	Metadata        json.RawMessage
 	TraceParent     string
+	Class           string
+	UsageDay        time.Time
+	ScheduledAt     *time.Time
+	ExpiresAt       *time.Time
+	Held            bool
+	ReleaseAt       *time.Time
+	RetriedAt       *time.Time
 	CreatedAt       time.Time
 	Content         []byte
 }
 
-func (q *Queries) ListEmailsToCompose(ctx context.Context, tenantID string, ids []uuid.UUID) ([]ListEmailsToComposeRow, error) {
-	rows, err := q.db.Query(ctx, listEmailsToCompose, tenantID, ids)
+func (q *Queries) ListEmailsToCompose(ctx context.Context, ids []uuid.UUID, tenantID string) ([]ListEmailsToComposeRow, error) {
+	rows, err := q.db.Query(ctx, listEmailsToCompose, ids, tenantID)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +264,13 @@ func (q *Queries) ListEmailsToCompose(ctx context.Context, tenantID string, ids 
 			&i.Tags,
 			&i.Metadata,
 			&i.TraceParent,
+			&i.Class,
+			&i.UsageDay,
+			&i.ScheduledAt,
+			&i.ExpiresAt,
+			&i.Held,
+			&i.ReleaseAt,
+			&i.RetriedAt,
 			&i.CreatedAt,
 			&i.Content,
 		); err != nil {
@@ -255,14 +313,12 @@ func (q *Queries) SettleCutOff(ctx context.Context, arg SettleCutOffParams) erro
 }
 
 const startAttempts = `-- name: StartAttempts :many
-WITH wanted AS (
-    SELECT unnest($3::uuid[]) AS id, unnest($4::integer[]) AS seen
-), claimed AS (
-    UPDATE recipients r
-    SET status = 'sending', attempts = r.attempts + 1, next_attempt_at = NULL, updated_at = $2
-    FROM wanted w
-    WHERE r.tenant_id = $1 AND r.id = w.id AND r.attempts = w.seen AND r.status IN ('queued', 'deferred')
-    RETURNING r.id, r.attempts
+WITH claimed AS (
+    UPDATE recipients
+    SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = $2
+    WHERE tenant_id = $1 AND id = ANY($3::uuid[]) AND status IN ('queued', 'deferred')
+        AND attempts = ($4::integer[])[array_position($3::uuid[], id)]
+    RETURNING id, attempts
 )
 INSERT INTO attempts (tenant_id, recipient_id, number, started_at)
 SELECT $1, id, attempts, $2 FROM claimed

@@ -12,57 +12,65 @@ import (
 	"github.com/google/uuid"
 )
 
-const claimEmails = `-- name: ClaimEmails :many
+const claimEmails = `-- name: ClaimEmails :execrows
 UPDATE emails SET dispatch_id = $1::uuid
-WHERE tenant_id = $2 AND id = ANY($3::uuid[]) AND dispatch_id IS NULL
-RETURNING id
+WHERE id = ANY($2::uuid[]) AND tenant_id || '' = $3::text AND dispatch_id IS NULL AND release_at IS NULL
 `
 
 type ClaimEmailsParams struct {
 	DispatchID uuid.UUID
-	TenantID   string
 	Ids        []uuid.UUID
+	TenantID   string
 }
 
 // Puts emails that no dispatch has into this one; an email that another process has
-// claimed meanwhile is left to it.
-func (q *Queries) ClaimEmails(ctx context.Context, arg ClaimEmailsParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, claimEmails, arg.DispatchID, arg.TenantID, arg.Ids)
+// claimed meanwhile is left to it. The tenant is compared so that its index is not taken for the ids.
+func (q *Queries) ClaimEmails(ctx context.Context, arg ClaimEmailsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, claimEmails, arg.DispatchID, arg.Ids, arg.TenantID)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected(), nil
+}
+
+const finishDispatch = `-- name: FinishDispatch :exec
+UPDATE dispatches SET finished_at = $1 WHERE tenant_id = $2 AND id = $3 AND finished_at IS NULL
+`
+
+type FinishDispatchParams struct {
+	Now      *time.Time
+	TenantID string
+	ID       uuid.UUID
+}
+
+func (q *Queries) FinishDispatch(ctx context.Context, arg FinishDispatchParams) error {
+	_, err := q.db.Exec(ctx, finishDispatch, arg.Now, arg.TenantID, arg.ID)
+	return err
 }
 
 const insertDispatch = `-- name: InsertDispatch :exec
-INSERT INTO dispatches (tenant_id, id, email_ids) VALUES ($1, $2, $3)
+INSERT INTO dispatches (tenant_id, id, class, emails) VALUES ($1, $2, $3, $4)
 `
 
 type InsertDispatchParams struct {
 	TenantID string
 	ID       uuid.UUID
-	EmailIds []uuid.UUID
+	Class    string
+	Emails   int32
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
-	_, err := q.db.Exec(ctx, insertDispatch, arg.TenantID, arg.ID, arg.EmailIds)
+	_, err := q.db.Exec(ctx, insertDispatch,
+		arg.TenantID,
+		arg.ID,
+		arg.Class,
+		arg.Emails,
+	)
 	return err
 }
 
 const listStaleDispatches = `-- name: ListStaleDispatches :many
-SELECT d.tenant_id, d.id, cardinality(d.email_ids)::integer AS emails,
+SELECT d.tenant_id, d.id, d.class, d.emails,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
 WHERE d.run_id IS NULL AND d.created_at < $1 AND t.status = 'active'
@@ -72,6 +80,7 @@ ORDER BY d.created_at LIMIT $2
 type ListStaleDispatchesRow struct {
 	TenantID string
 	ID       uuid.UUID
+	Class    string
 	Emails   int32
 	Weight   float32
 }
@@ -89,6 +98,7 @@ func (q *Queries) ListStaleDispatches(ctx context.Context, before time.Time, cou
 		if err := rows.Scan(
 			&i.TenantID,
 			&i.ID,
+			&i.Class,
 			&i.Emails,
 			&i.Weight,
 		); err != nil {
@@ -103,9 +113,9 @@ func (q *Queries) ListStaleDispatches(ctx context.Context, before time.Time, cou
 }
 
 const listStaleEmails = `-- name: ListStaleEmails :many
-SELECT e.tenant_id, e.id, e.trace_parent, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
+SELECT e.tenant_id, e.id, e.trace_parent, e.class, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM emails e JOIN tenants t ON t.id = e.tenant_id
-WHERE e.dispatch_id IS NULL AND e.created_at < $1 AND t.status = 'active'
+WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < $1 AND t.status = 'active'
 ORDER BY e.id LIMIT $2
 `
 
@@ -113,6 +123,7 @@ type ListStaleEmailsRow struct {
 	TenantID    string
 	ID          uuid.UUID
 	TraceParent string
+	Class       string
 	Weight      float32
 }
 
@@ -130,6 +141,7 @@ func (q *Queries) ListStaleEmails(ctx context.Context, before time.Time, count i
 			&i.TenantID,
 			&i.ID,
 			&i.TraceParent,
+			&i.Class,
 			&i.Weight,
 		); err != nil {
 			return nil, err

@@ -13,10 +13,27 @@ import (
 	"github.com/google/uuid"
 )
 
+const countHeld = `-- name: CountHeld :one
+SELECT count(*)::bigint FROM emails e JOIN recipients r ON r.email_id = e.id
+WHERE e.tenant_id = $1 AND e.release_at IS NOT NULL AND r.status = 'held'
+`
+
+func (q *Queries) CountHeld(ctx context.Context, tenantID string) (int64, error) {
+	row := q.db.QueryRow(ctx, countHeld, tenantID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const getBacklog = `-- name: GetBacklog :one
 SELECT count(*) AS recipients, coalesce(min(e.created_at), to_timestamp(0))::timestamptz AS oldest
-FROM recipients r JOIN emails e ON e.tenant_id = r.tenant_id AND e.id = r.email_id
-WHERE r.tenant_id = $1 AND r.status IN ('queued', 'sending', 'deferred')
+FROM (
+    SELECT e.id, e.created_at FROM dispatches d JOIN emails e ON e.dispatch_id = d.id
+    WHERE d.tenant_id = $1 AND d.finished_at IS NULL
+    UNION ALL
+    SELECT id, created_at FROM emails WHERE tenant_id = $1 AND dispatch_id IS NULL AND release_at IS NULL
+) e JOIN recipients r ON r.email_id = e.id
+WHERE r.status IN ('queued', 'sending', 'deferred')
 `
 
 type GetBacklogRow struct {
@@ -43,7 +60,7 @@ func (q *Queries) GetDailyUsage(ctx context.Context, tenantID string, day time.T
 }
 
 const getEmail = `-- name: GetEmail :one
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.created_at, d.run_id
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, d.run_id, d.created_at AS dispatched_at
 FROM emails e LEFT JOIN dispatches d ON d.tenant_id = e.tenant_id AND d.id = e.dispatch_id
 WHERE e.tenant_id = $1 AND e.id = $2
 `
@@ -60,8 +77,16 @@ type GetEmailRow struct {
 	Tags            []string
 	Metadata        json.RawMessage
 	TraceParent     string
+	Class           string
+	UsageDay        time.Time
+	ScheduledAt     *time.Time
+	ExpiresAt       *time.Time
+	Held            bool
+	ReleaseAt       *time.Time
+	RetriedAt       *time.Time
 	CreatedAt       time.Time
 	RunID           *string
+	DispatchedAt    *time.Time
 }
 
 func (q *Queries) GetEmail(ctx context.Context, tenantID string, iD uuid.UUID) (GetEmailRow, error) {
@@ -79,14 +104,62 @@ func (q *Queries) GetEmail(ctx context.Context, tenantID string, iD uuid.UUID) (
 		&i.Tags,
 		&i.Metadata,
 		&i.TraceParent,
+		&i.Class,
+		&i.UsageDay,
+		&i.ScheduledAt,
+		&i.ExpiresAt,
+		&i.Held,
+		&i.ReleaseAt,
+		&i.RetriedAt,
 		&i.CreatedAt,
 		&i.RunID,
+		&i.DispatchedAt,
 	)
 	return i, err
 }
 
+const listAttempts = `-- name: ListAttempts :many
+SELECT a.tenant_id, a.recipient_id, a.number, a.started_at, a.finished_at, a.verdict, a.phase, a.code, a.enhanced, a.reply, a.peer, a.tls, a.dialogue FROM attempts a JOIN recipients r ON r.tenant_id = a.tenant_id AND r.id = a.recipient_id
+WHERE a.tenant_id = $1 AND r.email_id = $2
+ORDER BY a.started_at, r.position, a.number
+`
+
+func (q *Queries) ListAttempts(ctx context.Context, tenantID string, emailID uuid.UUID) ([]Attempt, error) {
+	rows, err := q.db.Query(ctx, listAttempts, tenantID, emailID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Attempt
+	for rows.Next() {
+		var i Attempt
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.RecipientID,
+			&i.Number,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.Verdict,
+			&i.Phase,
+			&i.Code,
+			&i.Enhanced,
+			&i.Reply,
+			&i.Peer,
+			&i.Tls,
+			&i.Dialogue,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listEmailsAfter = `-- name: ListEmailsAfter :many
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.created_at, d.run_id
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, d.run_id, d.created_at AS dispatched_at
 FROM emails e LEFT JOIN dispatches d ON d.tenant_id = e.tenant_id AND d.id = e.dispatch_id
 WHERE e.tenant_id = $1 AND e.id < $2
     AND ($3::text IS NULL OR $3::text = ANY(e.tags))
@@ -121,8 +194,16 @@ type ListEmailsAfterRow struct {
 	Tags            []string
 	Metadata        json.RawMessage
 	TraceParent     string
+	Class           string
+	UsageDay        time.Time
+	ScheduledAt     *time.Time
+	ExpiresAt       *time.Time
+	Held            bool
+	ReleaseAt       *time.Time
+	RetriedAt       *time.Time
 	CreatedAt       time.Time
 	RunID           *string
+	DispatchedAt    *time.Time
 }
 
 func (q *Queries) ListEmailsAfter(ctx context.Context, arg ListEmailsAfterParams) ([]ListEmailsAfterRow, error) {
@@ -153,8 +234,16 @@ func (q *Queries) ListEmailsAfter(ctx context.Context, arg ListEmailsAfterParams
 			&i.Tags,
 			&i.Metadata,
 			&i.TraceParent,
+			&i.Class,
+			&i.UsageDay,
+			&i.ScheduledAt,
+			&i.ExpiresAt,
+			&i.Held,
+			&i.ReleaseAt,
+			&i.RetriedAt,
 			&i.CreatedAt,
 			&i.RunID,
+			&i.DispatchedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -169,7 +258,7 @@ func (q *Queries) ListEmailsAfter(ctx context.Context, arg ListEmailsAfterParams
 const listRecipients = `-- name: ListRecipients :many
 SELECT tenant_id, id, email_id, position, kind, address, name, status, attempts, next_attempt_at, reason, detail, updated_at FROM recipients
 WHERE tenant_id = $1 AND email_id = ANY($2::uuid[])
-ORDER BY email_id, position
+ORDER BY position
 `
 
 func (q *Queries) ListRecipients(ctx context.Context, tenantID string, emailIds []uuid.UUID) ([]Recipient, error) {

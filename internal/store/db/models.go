@@ -23,11 +23,72 @@ type ApiKey struct {
 	RevokedAt *time.Time
 }
 
-// recipients accepted per calendar day of the tenant's time zone
+// the ledger: a row is written before the hand-over, its outcome after it
+type Attempt struct {
+	TenantID    string
+	RecipientID uuid.UUID
+	Number      int32
+	StartedAt   time.Time
+	FinishedAt  *time.Time
+	Verdict     *string
+	Phase       *string
+	Code        *int32
+	Enhanced    *string
+	Reply       *string
+	Peer        *string
+	Tls         *bool
+	// what both sides said, a line each, without the message
+	Dialogue *string
+}
+
+// recipients reserved per calendar day of the tenant's time zone; days to come have those that are scheduled or held
 type DailyUsage struct {
 	TenantID string
 	Day      time.Time
 	Reserved int32
+}
+
+type Email struct {
+	TenantID string
+	ID       uuid.UUID
+	// claimed once; null: no workflow carries it yet
+	DispatchID *uuid.UUID
+	// as asked for, before rendering; empty when the template has it
+	Subject         string
+	FromAddress     string
+	FromName        string
+	TemplateID      *uuid.UUID
+	TemplateVersion *int32
+	Tags            []string
+	Metadata        json.RawMessage
+	// W3C traceparent of the request that was accepted; may be empty
+	TraceParent string
+	Class       string
+	// the day of daily_usage on which its recipients are reserved
+	UsageDay    time.Time
+	ScheduledAt *time.Time
+	ExpiresAt   *time.Time
+	// it was accepted over the daily limit
+	Held bool
+	// until then it waits, for its time or for a day with room; null: it need not; the year 9999: cancelled before it was sent
+	ReleaseAt *time.Time
+	// when the 72 hours of its attempts were begun anew: it was released, or somebody had it tried again
+	RetriedAt *time.Time
+	CreatedAt time.Time
+}
+
+// answers to requests that created something, to be given again for 24 hours
+type IdempotencyKey struct {
+	// empty: of operators
+	TenantID string
+	Key      string
+	// SHA-256 of method, path and body of the request
+	Hash     []byte
+	Status   int32
+	Location string
+	// of the answer; sealed with a key of the caller where it has a secret
+	Body      []byte
+	CreatedAt time.Time
 }
 
 type Recipient struct {

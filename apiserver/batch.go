@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/telemetry"
+)
+
+const maxBatch = 1000
+
+// SendBatch is emails to be sent, each on its own.
+type SendBatch struct {
+	Emails []SendEmail `json:"emails" minItems:"1" maxItems:"1000"`
+}
+
+// batchBody is a SendBatch as it is read: what is wrong with one of the emails is only that
+// one's affair, so they are left to be read one by one.
+type batchBody struct {
+	Emails []json.RawMessage `json:"emails"`
+}
+
+// Schema is that of SendBatch, with anything for an email.
+func (batchBody) Schema(huma.Registry) *huma.Schema {
+	least, most := 1, maxBatch
+	return &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"emails"}, AdditionalProperties: false,
+		Properties: map[string]*huma.Schema{"emails": {Type: huma.TypeArray, MinItems: &least, MaxItems: &most, Items: &huma.Schema{}}},
+	}
+}
+
+// BatchAccepted is the answer to a batch: a result for each of its emails, in their order.
+type BatchAccepted struct {
+	Accepted int           `json:"accepted" doc:"How many were accepted"`
+	Failed   int           `json:"failed" doc:"How many were not"`
+	Results  []BatchResult `json:"results" doc:"In the order of the request"`
+}
+
+// BatchResult is what became of one email of a batch.
+type BatchResult struct {
+	Email *Accepted `json:"email,omitempty" doc:"The accepted email"`
+	Error *Problem  `json:"error,omitempty" doc:"Why it was not accepted, as POST /emails would have said it"`
+}
+
+func (s *Server) registerBatch() {
+	op := huma.Operation{
+		OperationID: "send-email-batch", Method: http.MethodPost, Path: "/emails/batch", Tags: []string{"Emails"},
+		DefaultStatus: http.StatusAccepted, Summary: "Send up to 1000 emails",
+		Description: "Each email is accepted or refused on its own; results are in the order of the request. " +
+			"What was accepted is on disk, all of it in one transaction.",
+		Errors:       []int{http.StatusRequestEntityTooLarge},
+		MaxBodyBytes: maxBody + 1, BodyReadTimeout: 5 * time.Minute,
+	}
+	register(s, tenantAccess, s.creates(op), s.sendBatch)
+	doc := s.api.OpenAPI()
+	doc.Paths[prefix+op.Path].Post.RequestBody.Content["application/json"] = &huma.MediaType{
+		Schema: doc.Components.Schemas.Schema(reflect.TypeFor[SendBatch](), true, ""),
+	}
+}
+
+func (s *Server) sendBatch(ctx context.Context, in *struct {
+	TenantHeader
+	Body batchBody
+},
+) (*body[BatchAccepted], error) {
+	b := batch{results: make([]BatchResult, len(in.Body.Emails)), pins: pins{}}
+	for i, raw := range in.Body.Emails {
+		e, err := s.readEmail(ctx, raw, b.pins)
+		if fault.KindOf(err) == fault.Unavailable {
+			return nil, err // it says nothing about the email
+		}
+		if err != nil {
+			b.results[i].Error = s.problem(ctx, err)
+			continue
+		}
+		e.TraceParent = telemetry.TraceParent(ctx)
+		b.emails, b.at = append(b.emails, e), append(b.at, i)
+	}
+	if len(b.emails) == 0 {
+		return b.answer(ctx, s, nil), nil
+	}
+	receipts, err := s.Intake.AcceptAll(ctx, intake.Request{
+		Emails: b.emails,
+		Answer: onceAnswer(ctx, http.StatusAccepted, func(receipts []intake.Receipt) any { return b.show(ctx, s, receipts) }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if fault.CodeOf(receipts[0].Err) == "idempotency_key_in_progress" { // so have all
+		return nil, receipts[0].Err
+	}
+	return b.answer(ctx, s, receipts), nil
+}
+
+// batch is a batch on its way in.
+type batch struct {
+	results []BatchResult
+	emails  []email.Email // those that are fit to be accepted
+	at      []int         // their places in the batch
+	pins    pins
+}
+
+func (b *batch) answer(ctx context.Context, s *Server, receipts []intake.Receipt) *body[BatchAccepted] {
+	out := &body[BatchAccepted]{b.show(ctx, s, receipts)}
+	if out.Body.Accepted == 0 {
+		keepNothing(ctx)
+	}
+	return out
+}
+
+func (b *batch) show(ctx context.Context, s *Server, receipts []intake.Receipt) BatchAccepted {
+	out := BatchAccepted{Results: append([]BatchResult(nil), b.results...)}
+	for i, receipt := range receipts {
+		result := &out.Results[b.at[i]]
+		if receipt.Err != nil {
+			result.Error = s.problem(ctx, receipt.Err)
+			continue
+		}
+		result.Email = &showAccepted(b.emails[i], receipt).Body
+		out.Accepted++
+	}
+	out.Failed = len(out.Results) - out.Accepted
+	return out
+}
+
+// readEmail reads an email as POST /emails does.
+func (s *Server) readEmail(ctx context.Context, raw json.RawMessage, pins pins) (email.Email, error) {
+	var value any
+	var in SendEmail
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return email.Email{}, fault.Wrap(err, fault.Malformed, "malformed_request", "The email is not JSON.")
+	}
+	registry := s.api.OpenAPI().Components.Schemas
+	path, result := huma.NewPathBuffer([]byte("body"), len("body")), &huma.ValidateResult{}
+	huma.Validate(registry, registry.Schema(sendEmailType, true, ""), path, huma.ModeWriteToServer, value, result)
+	if len(result.Errors) > 0 {
+		return email.Email{}, invalid(result.Errors)
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&in); err != nil {
+		return email.Email{}, fault.InvalidFields(fault.Field{Location: "body", Code: "invalid_value", Message: "is not of the form of an email"})
+	}
+	return s.compile(ctx, caller(ctx), &in, pins)
+}
+
+// invalid is the fault of what the schema finds.
+func invalid(errs []error) error {
+	fields := make([]fault.Field, 0, len(errs))
+	for _, err := range errs {
+		if detailer, ok := err.(huma.ErrorDetailer); ok {
+			d := detailer.ErrorDetail()
+			fields = append(fields, fault.Field{
+				Location: strings.TrimSuffix(d.Location, "."), Message: d.Message, Code: fieldCode(http.StatusUnprocessableEntity, d.Message),
+			})
+		}
+	}
+	return fault.InvalidFields(fields...)
+}

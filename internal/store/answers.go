@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/store/db"
+)
+
+// answersKept is how long the answer to a request with an idempotency key is given again.
+const answersKept = 24 * time.Hour
+
+// Answer is what a request with an idempotency key was answered.
+type Answer struct {
+	Hash     []byte // of the request
+	Status   int
+	Location string
+	Body     []byte
+}
+
+// KeyInProgress is the fault of a request whose idempotency key another one is using.
+func KeyInProgress() error {
+	f := fault.New(fault.Conflict, "idempotency_key_in_progress", "A request with this Idempotency-Key is under way.")
+	f.RetryAfter = time.Second
+	return f
+}
+
+// Answer gives what a tenant's request (an operator's, for an empty tenant) with a key was
+// answered within 24 hours; fault not_found.
+func (s *Store) Answer(ctx context.Context, tenantID, key string, now time.Time) (Answer, error) {
+	row, err := s.q.GetAnswer(ctx, db.GetAnswerParams{TenantID: tenantID, Key: key, Since: now.Add(-answersKept)})
+	if err != nil {
+		return Answer{}, translate("get answer", err)
+	}
+	return Answer{Hash: row.Hash, Status: int(row.Status), Location: row.Location, Body: row.Body}, nil
+}
+
+// KeepAnswer keeps an answer. One that the key has already stays.
+func (s *Store) KeepAnswer(ctx context.Context, tenantID, key string, a Answer, now time.Time) error {
+	_, err := s.q.SetAnswer(ctx, db.SetAnswerParams{
+		TenantID: tenantID, Key: key, Hash: a.Hash, Status: int32(a.Status), Location: a.Location, Body: a.Body,
+		Since: now.Add(-answersKept),
+	})
+	return translate("keep answer", err)
+}
+
+// ForgetAnswers deletes answers that are not given again any more, some thousand at a time.
+func (s *Store) ForgetAnswers(ctx context.Context, now time.Time) error {
+	_, err := s.q.DeleteOldAnswers(ctx, now.Add(-answersKept))
+	return translate("forget answers", err)
+}

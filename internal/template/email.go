@@ -1,0 +1,46 @@
+package template
+
+import (
+	"context"
+	"fmt"
+)
+
+// Email is an email to be rendered.
+type Email struct {
+	Key       string  // names Pinned, for the cache of parsed templates
+	Pinned    *Source // the template; nil: the email has its own content
+	Own       Source  // with a template, a subject here stands in for the template's
+	Variables []byte  // JSON; nil without a template: what the email has is literal
+}
+
+// RenderEmail fills in the variables of an email, and derives its text from its HTML where
+// it has none.
+func (e *Engine) RenderEmail(ctx context.Context, in Email) (Rendered, error) {
+	source, key := in.Own, ""
+	switch {
+	case in.Pinned != nil:
+		source, key = *in.Pinned, in.Key
+		if in.Own.Subject != "" {
+			source.Subject, key = in.Own.Subject, ""
+		}
+	case in.Variables == nil:
+		return withText(Rendered(source))
+	}
+	rendered, err := e.Render(ctx, key, source, in.Variables)
+	if err != nil {
+		return rendered, err
+	}
+	return withText(rendered)
+}
+
+func withText(r Rendered) (Rendered, error) {
+	if r.Text != "" || r.HTML == "" {
+		return r, nil
+	}
+	text, err := TextFromHTML(r.HTML)
+	if err != nil {
+		return r, fmt.Errorf("derive text: %w", err)
+	}
+	r.Text = text
+	return r, nil
+}

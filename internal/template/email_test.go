@@ -1,0 +1,72 @@
+package template_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/template"
+)
+
+func TestRenderEmail(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t, patient)
+	pinned := &template.Source{Subject: "Hi {{name}}", HTML: "<p>Dear {{name}}</p>"}
+	whole := &template.Source{Subject: "Hi {{name}}", HTML: "<p>Dear {{name}}</p>", Text: "own {{name}}"}
+	variables := []byte(`{"name":"A & B"}`)
+	for name, c := range map[string]struct {
+		in   template.Email
+		want template.Rendered
+	}{
+		"literal": {
+			template.Email{Own: template.Source{Subject: "{{name}}", Text: "{{#if"}}, template.Rendered{Subject: "{{name}}", Text: "{{#if"},
+		},
+		"literal, text of its HTML": {
+			template.Email{Own: template.Source{Subject: "s", HTML: "<p>{{name}}</p>"}},
+			template.Rendered{Subject: "s", HTML: "<p>{{name}}</p>", Text: "{{name}}"},
+		},
+		"own content with variables": {
+			template.Email{Own: template.Source{Subject: "{{name}}", HTML: "<b>{{name}}</b>", Text: "{{name}}"}, Variables: variables},
+			template.Rendered{Subject: "A & B", HTML: "<b>A &amp; B</b>", Text: "A & B"},
+		},
+		"template": {
+			template.Email{Key: "k@1", Pinned: pinned, Variables: variables},
+			template.Rendered{Subject: "Hi A & B", HTML: "<p>Dear A &amp; B</p>", Text: "Dear A & B"},
+		},
+		"template with text": {
+			template.Email{Key: "k@2", Pinned: whole, Variables: variables},
+			template.Rendered{Subject: "Hi A & B", HTML: "<p>Dear A &amp; B</p>", Text: "own A & B"},
+		},
+		"template without variables": {
+			template.Email{Key: "k@1", Pinned: pinned}, template.Rendered{Subject: "Hi", HTML: "<p>Dear </p>", Text: "Dear"},
+		},
+		"template under another subject": {
+			template.Email{Key: "k@1", Pinned: pinned, Own: template.Source{Subject: "For {{name}}"}, Variables: variables},
+			template.Rendered{Subject: "For A & B", HTML: "<p>Dear A &amp; B</p>", Text: "Dear A & B"},
+		},
+	} {
+		for range 2 { // the second time from what the engine has kept
+			got, err := engine.RenderEmail(t.Context(), c.in)
+			require.NoError(t, err, name)
+			require.Equal(t, c.want, got, name)
+		}
+	}
+	_, err := engine.RenderEmail(t.Context(), template.Email{Own: template.Source{Text: "{{#if x}}"}, Variables: variables})
+	require.Equal(t, fault.Invalid, fault.KindOf(err))
+}
+
+// A subject of one email must not become that of the template.
+func TestRenderEmail_OwnSubjectIsNotKept(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t, patient)
+	in := template.Email{Key: "k@1", Pinned: &template.Source{Subject: "of the template", Text: "x"}, Own: template.Source{Subject: "own"}}
+	for _, want := range []string{"own", "of the template", "own"} {
+		if in.Own.Subject = want; want == "of the template" {
+			in.Own.Subject = ""
+		}
+		got, err := engine.RenderEmail(t.Context(), in)
+		require.NoError(t, err)
+		require.Equal(t, want, got.Subject)
+	}
+}

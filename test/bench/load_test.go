@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	mailtura "github.com/mailtura/mailtura/clients/go"
+)
+
+const (
+	batches   = 40
+	batchSize = 500
+)
+
+// BenchmarkBatch sends batches of 500 emails of 4 kB from 4 callers, beside Postfix.
+func BenchmarkBatch(b *testing.B) {
+	stack, sink := start(b)
+	for b.Loop() {
+		postfix := postfixPerSecond(b, sink)
+		client := newTenant(b, stack, "batch")
+		sink.reset(batches * batchSize)
+		began := time.Now()
+		inParallel(b, 4, batches, func(ctx context.Context) error { return sendBatch(ctx, client, batchSize) })
+		accepted := time.Since(began)
+		sink.await(b)
+		delivered := batches * batchSize / time.Since(began).Seconds()
+		b.ReportMetric(batches*batchSize/accepted.Seconds(), "accepted/s")
+		b.ReportMetric(delivered, "delivered/s")
+		if postfix > 0 {
+			b.ReportMetric(postfix, "postfix/s")
+			b.ReportMetric(delivered/postfix, "×postfix")
+		}
+	}
+}
+
+// BenchmarkIdle measures single sends on a system that has nothing else to do: from the API
+// call to the message at the mail server, at 20 a second; and the accept alone at 200 a second.
+func BenchmarkIdle(b *testing.B) {
+	stack, sink := start(b)
+	client := newTenant(b, stack, "idle")
+	for b.Loop() {
+		_, arrived := paced(b, client, sink, 20, 200)
+		b.ReportMetric(ms(arrived, 0.50), "end-to-end-p50-ms")
+		b.ReportMetric(ms(arrived, 0.99), "end-to-end-p99-ms")
+		accept, _ := paced(b, client, sink, 200, 2000)
+		b.ReportMetric(ms(accept, 0.50), "accept-p50-ms")
+		b.ReportMetric(ms(accept, 0.99), "accept-p99-ms")
+	}
+}
+
+// BenchmarkFairness measures single sends of one tenant while another has 100,000 emails
+// queued, and the memory that the process takes for those.
+func BenchmarkFairness(b *testing.B) {
+	stack, sink := start(b)
+	for b.Loop() {
+		flood, small := newTenant(b, stack, "flood"), newTenant(b, stack, "small")
+		sink.reset(1 << 30) // its end is not waited for
+		inParallel(b, 4, 100_000/batchSize, func(ctx context.Context) error { return sendBatch(ctx, flood, batchSize) })
+		b.ReportMetric(float64(backlog(b, flood)), "queued-at-start")
+		b.ReportMetric(residentMB(b), "resident-MB")
+		_, arrived := paced(b, small, sink, 10, 100)
+		b.ReportMetric(float64(backlog(b, flood)), "queued-at-end")
+		b.ReportMetric(ms(arrived, 0.50), "end-to-end-p50-ms")
+		b.ReportMetric(ms(arrived, 0.99), "end-to-end-p99-ms")
+	}
+}
+
+// inParallel calls do so many times from some callers.
+func inParallel(b *testing.B, callers, times int, do func(context.Context) error) {
+	b.Helper()
+	work := make(chan struct{}, times)
+	for range times {
+		work <- struct{}{}
+	}
+	close(work)
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for range work {
+				if err := do(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func sendBatch(ctx context.Context, c *mailtura.ClientWithResponses, size int) error {
+	one := newEmail()
+	batch := mailtura.SendBatch{Emails: make([]mailtura.SendEmail, size)}
+	for i := range batch.Emails {
+		batch.Emails[i] = one
+	}
+	answer, err := c.SendEmailBatchWithResponse(ctx, nil, batch)
+	if err != nil {
+		return err
+	}
+	if answer.JSON202 == nil || answer.JSON202.Failed > 0 {
+		return fmt.Errorf("%s: %.200s", answer.Status(), answer.Body)
+	}
+	return nil
+}
+
+// paced sends single emails at a rate, and waits for them.
+func paced(b *testing.B, c *mailtura.ClientWithResponses, sink *sink, perSecond, count int) (accept, arrived []time.Duration) {
+	b.Helper()
+	sink.reset(1 << 30)
+	var mu sync.Mutex
+	sent := map[string]time.Time{}
+	var group sync.WaitGroup
+	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for range count {
+		<-tick.C
+		group.Go(func() {
+			start := time.Now()
+			id, err := sendOne(b.Context(), c)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			sent[id] = start
+			accept = append(accept, time.Since(start))
+		})
+	}
+	group.Wait()
+	require.Eventually(b, func() bool {
+		arrived = arrived[:0]
+		for id, start := range sent {
+			if at, ok := sink.arrival(id); ok {
+				arrived = append(arrived, at.Sub(start))
+			}
+		}
+		return len(arrived) == count
+	}, time.Minute, 50*time.Millisecond, "everything arrives")
+	return accept, arrived
+}
+
+func backlog(b *testing.B, c *mailtura.ClientWithResponses) int64 {
+	b.Helper()
+	usage, err := c.GetUsageWithResponse(b.Context(), nil)
+	require.NoError(b, err)
+	require.Equal(b, http.StatusOK, usage.StatusCode())
+	return usage.JSON200.Backlog
+}
+
+// residentMB is the resident memory of API and worker.
+func residentMB(b *testing.B) float64 {
+	b.Helper()
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(served.Cmd.Process.Pid) + "/status")
+	require.NoError(b, err)
+	for line := range strings.Lines(string(raw)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
+			kB, err := strconv.ParseFloat(fields[1], 64)
+			require.NoError(b, err)
+			return kB / 1024
+		}
+	}
+	require.Fail(b, "no VmRSS")
+	return 0
+}
