@@ -63,7 +63,10 @@ type Grant struct {
 }
 
 // slot is when an attempt may start: not before at, not after until.
-type slot struct{ at, until time.Time }
+type slot struct {
+	at, until time.Time
+	rate      quota.Rate // under which it was given, which may be newer than the tenant that was loaded
+}
 
 // Count is for how many attempts there are permits.
 func (g *Grant) Count() int { return g.count }
@@ -108,6 +111,9 @@ func (l *leaser) take(ctx context.Context, t tenant.Tenant, want int) (slots []s
 		if err != nil {
 			return nil, time.Time{}, err
 		}
+		if l.lease.Rate.IsZero() { // answered by a workflow of an earlier release
+			l.lease.Rate = t.Settings.Rate()
+		}
 		slots = append(slots, l.spend(missing, time.Now())...)
 	}
 	return slots, l.lease.RetryAt, nil
@@ -120,7 +126,7 @@ func (l *leaser) spend(want int, now time.Time) (slots []slot) {
 		at := s.At(l.spent)
 		l.spent++
 		if until := at.Add(s.Slack); !now.After(until) {
-			slots = append(slots, slot{at, until})
+			slots = append(slots, slot{at, until, l.lease.Rate})
 		}
 	}
 	return slots
@@ -148,7 +154,7 @@ func (g *Grant) Wait(ctx context.Context, t Turn) error {
 			return err
 		}
 		if !time.Now().After(s.until) {
-			if err := sleepUntil(ctx, g.leaser.admit(g.tenant)); err != nil {
+			if err := sleepUntil(ctx, g.leaser.admit(s.rate)); err != nil {
 				t.turns.Done()
 				return err
 			}
@@ -159,10 +165,10 @@ func (g *Grant) Wait(ctx context.Context, t Turn) error {
 }
 
 // admit passes an attempt through the gate of this process.
-func (l *leaser) admit(t tenant.Tenant) time.Time {
+func (l *leaser) admit(r quota.Rate) time.Time {
 	l.gateMu.Lock()
 	defer l.gateMu.Unlock()
-	return l.gate.Admit(t.Settings.Rate(), time.Now())
+	return l.gate.Admit(r, time.Now())
 }
 
 func (g *Grant) next() (slot, bool) {

@@ -118,6 +118,7 @@ func (q *tenantQuota) lease(ctx workflow.Context, in flow.LeaseInput) (flow.Leas
 	q.adopt(now, in.Version, in.Rate)
 	lease := flow.Lease{
 		RequestID: in.RequestID,
+		Rate:      q.state.Rate,
 		Slots:     q.state.Bucket.Grant(q.state.Rate, now, in.Want, leaseHorizon),
 		RetryAt:   q.state.Bucket.Opens(q.state.Rate),
 	}

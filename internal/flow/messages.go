@@ -63,6 +63,7 @@ type LeaseInput struct {
 type Lease struct {
 	RequestID string      `json:"requestId"`
 	Slots     quota.Slots `json:"slots"`
+	Rate      quota.Rate  `json:"rate"` // that the slots were given under
 	RetryAt   time.Time   `json:"retryAt"`
 }
 

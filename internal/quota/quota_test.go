@@ -141,3 +141,15 @@ func TestRate_PromiseHoldsAcrossProcesses(t *testing.T) {
 		}
 	})
 }
+
+// A wait that only the old rate asked for is forgotten when the rate changes.
+func TestGate_AdoptsAChangedRate(t *testing.T) {
+	t.Parallel()
+	var g quota.Gate
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	slow, fast := quota.Rate{Count: 6, Per: time.Minute, Burst: 1}, quota.Rate{Count: 6000, Per: time.Minute, Burst: 1}
+	require.Equal(t, now, g.Admit(slow, now))
+	require.Equal(t, now.Add(10*time.Second), g.Admit(slow, now))
+	require.Equal(t, now.Add(10*time.Millisecond), g.Admit(fast, now))
+	require.Equal(t, now.Add(20*time.Millisecond), g.Admit(fast, now))
+}

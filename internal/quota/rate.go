@@ -108,11 +108,21 @@ func (b *Bucket) Adopt(r Rate, now time.Time) {
 
 // Gate keeps the promise of a rate over the actual times of the attempts of one process.
 // The zero Gate is open.
-type Gate struct{ next time.Time }
+type Gate struct {
+	next time.Time
+	rate Rate // of the last attempt
+}
 
 // Admit says when the next attempt may start, at now or later, and counts it.
 func (g *Gate) Admit(r Rate, now time.Time) time.Time {
 	even := (r.Per + time.Duration(r.Count) - 1) / time.Duration(r.Count) // rounded up
+	// What only the old rate asked to wait for is forgotten, as by Bucket.Adopt.
+	if r != g.rate {
+		if latest := now.Add(even); g.next.After(latest) {
+			g.next = latest
+		}
+		g.rate = r
+	}
 	at := now
 	if earliest := g.next.Add(-time.Duration(r.Burst-1) * even); earliest.After(at) {
 		at = earliest
