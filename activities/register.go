@@ -10,7 +10,6 @@ import (
 type Set struct {
 	Delivery  *Delivery
 	Lifecycle *Lifecycle
-	BulkSends *BulkSends
 }
 
 // Register makes a queue's activities known to its worker, under their method names.
@@ -20,6 +19,5 @@ func (s Set) Register(r worker.ActivityRegistry, queue string) {
 		r.RegisterActivity(s.Delivery)
 	case flow.ControlQueue:
 		r.RegisterActivity(s.Lifecycle)
-		r.RegisterActivity(s.BulkSends)
 	}
 }

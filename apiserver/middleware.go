@@ -74,11 +74,10 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// limitBody refuses a body that says beforehand that it is too large. Uploads, which are not
-// kept in memory, have limits of their own.
+// limitBody refuses a body that says beforehand that it is too large.
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength <= maxBody || r.URL.Path == prefix+bulkPath {
+		if r.ContentLength <= maxBody {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -18,7 +18,6 @@ const (
 	Email     Kind = "msg"
 	Recipient Kind = "rcp"
 	Dispatch  Kind = "dsp"
-	BulkSend  Kind = "blk"
 	Template  Kind = "tpl"
 	APIKey    Kind = "key"
 	Deletion  Kind = "del"
