@@ -10,6 +10,7 @@ import (
 type Set struct {
 	Delivery  *Delivery
 	Lifecycle *Lifecycle
+	BulkSends *BulkSends
 }
 
 // Register makes a queue's activities known to its worker, under their method names.
@@ -19,5 +20,6 @@ func (s Set) Register(r worker.ActivityRegistry, queue string) {
 		r.RegisterActivity(s.Delivery)
 	case flow.ControlQueue:
 		r.RegisterActivity(s.Lifecycle)
+		r.RegisterActivity(s.BulkSends)
 	}
 }

@@ -74,10 +74,11 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// limitBody refuses a body that says beforehand that it is too large.
+// limitBody refuses a body that says beforehand that it is too large. Uploads, which are not
+// kept in memory, have limits of their own.
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength <= maxBody {
+		if r.ContentLength <= maxBody || r.URL.Path == prefix+bulkPath {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -78,6 +78,7 @@ var statuses = map[fault.Kind]int{
 	fault.PreconditionFailed: http.StatusPreconditionFailed,
 	fault.TooLarge:           http.StatusRequestEntityTooLarge,
 	fault.Exhausted:          http.StatusTooManyRequests,
+	fault.TimedOut:           http.StatusRequestTimeout,
 	fault.Unavailable:        http.StatusServiceUnavailable,
 }
 

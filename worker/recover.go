@@ -17,7 +17,7 @@ const (
 )
 
 // Recover starts, at once and then every 10 s until the context ends, the life-cycle
-// workflows that a crash or an outage of Temporal kept from starting. Workflow ids keep
+// workflows that a crash or an outage of Temporal kept from starting, bulk sends among them. Workflow ids keep
 // each to one run, so every process may do it. It also deletes answers to idempotency keys
 // that are not given again any more.
 func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
@@ -58,5 +58,29 @@ func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
 			return err
 		}
 	}
-	return nil
+	return recoverBulkSends(ctx, s, f)
+}
+
+// uploadPatience is how long an upload may make no progress before it counts as cut off.
+const uploadPatience = 10 * time.Minute
+
+// recoverBulkSends starts the workflows of uploads that have ended, and cancels uploads
+// whose process is gone.
+func recoverBulkSends(ctx context.Context, s *store.Store, f *flow.Client) error {
+	stale, err := s.StaleBulkSends(ctx, time.Now().Add(-recoverAfter))
+	if err != nil {
+		return err
+	}
+	for _, b := range stale {
+		ctx := telemetry.WithTenant(ctx, b.TenantID)
+		runID, err := f.StartBulkSend(ctx, b.TenantID, b.ID, b.Class, b.Accepted)
+		if err != nil {
+			return err
+		}
+		if err := s.SetBulkSendRun(ctx, b.TenantID, b.ID, runID); err != nil {
+			return err
+		}
+	}
+	_, err = s.CancelStaleUploads(ctx, time.Now().Add(-uploadPatience), time.Now())
+	return err
 }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 var golden = map[string][]string{
 	flow.ControlQueue: {
 		"activity ActivateTenant", "activity DeleteTenantRows", "activity EndTenantWorkflows", "activity FinishDeletion",
-		"workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
+		"activity TakeChunk", "workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
 	},
 	flow.SendQueue: {"activity Deliver", "workflow SendEmails"},
 }
@@ -75,7 +75,7 @@ func functionName(f any) string {
 
 func TestRegistered_NamesAreGolden(t *testing.T) {
 	t.Parallel()
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
 	require.Len(t, golden, len(workflows.All))
 	for queue, want := range golden {
 		var r registry
@@ -90,7 +90,7 @@ func TestRegistered_NamesAreGolden(t *testing.T) {
 func TestRegistered_TheSDKTakesThem(t *testing.T) {
 	t.Parallel()
 	c := nowhere(t)
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
 	for queue := range golden {
 		one := sdk.New(c, queue, options(Config{}, queue))
 		require.NotPanics(t, func() {
@@ -150,7 +150,7 @@ func TestOptions_FatalErrorIsLogged(t *testing.T) {
 
 func TestStart_TemporalIsAway(t *testing.T) {
 	t.Parallel()
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
 	_, err := Start(nowhere(t), set, Config{Log: slog.New(slog.DiscardHandler)})
 	require.ErrorContains(t, err, "start worker of "+flow.ControlQueue)
 }

@@ -9,7 +9,7 @@ import (
 // All are the workflows of each task queue.
 var All = map[string][]any{
 	flow.SendQueue:    {SendEmails},
-	flow.ControlQueue: {TenantQuota, ProvisionTenant, DeleteTenant},
+	flow.ControlQueue: {TenantQuota, ProvisionTenant, DeleteTenant, BulkSend},
 }
 
 // Register makes a queue's workflows known to its worker, under their Go names.

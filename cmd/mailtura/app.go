@@ -181,6 +181,7 @@ func (a *app) work(ctx context.Context) error {
 			Turns: activities.NewTurns(relay.MaxConns()), Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
+		BulkSends: &activities.BulkSends{Store: a.store, Starter: a.flow, Log: a.log},
 	}, worker.Config{Log: a.log})
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ const (
 	PreconditionFailed             // If-Match named another version
 	TooLarge                       // over a size limit
 	Exhausted                      // over a quota; RetryAfter says when it opens
+	TimedOut                       // the caller did not go on in time
 	Unavailable                    // try again later, nothing was done
 )
 

@@ -26,6 +26,7 @@ const (
 	TenantQuota     = "TenantQuota"
 	ProvisionTenant = "ProvisionTenant"
 	DeleteTenant    = "DeleteTenant"
+	BulkSend        = "BulkSend"
 )
 
 // TenantID is the search attribute that every workflow of a tenant carries.
@@ -34,11 +35,15 @@ var TenantID = temporal.NewSearchAttributeKeyKeyword("TenantId")
 // SendClass is the search attribute that says whether a send is transactional or bulk.
 var SendClass = temporal.NewSearchAttributeKeyKeyword("SendClass")
 
+// BulkSendID is the search attribute that says which bulk send a workflow carries.
+var BulkSendID = temporal.NewSearchAttributeKeyKeyword("BulkSendId")
+
 // SearchAttributes are all custom search attributes by name: what a Temporal cluster
 // must know before Mailtura runs on it.
 var SearchAttributes = map[string]enums.IndexedValueType{
-	TenantID.GetName():  enums.INDEXED_VALUE_TYPE_KEYWORD,
-	SendClass.GetName(): enums.INDEXED_VALUE_TYPE_KEYWORD,
+	TenantID.GetName():   enums.INDEXED_VALUE_TYPE_KEYWORD,
+	SendClass.GetName():  enums.INDEXED_VALUE_TYPE_KEYWORD,
+	BulkSendID.GetName(): enums.INDEXED_VALUE_TYPE_KEYWORD,
 }
 
 // AttributeTypes are SearchAttributes with their types in words, such as "Keyword".

@@ -11,7 +11,7 @@ import (
 
 // WorkflowID is "<kind>/<tenant>" or "<kind>/<tenant>/<entity>".
 type WorkflowID struct {
-	Kind     string // "send", "quota", "tenant"
+	Kind     string // "send", "quota", "tenant", "bulk"
 	TenantID string
 	Entity   string // may be empty
 }
@@ -55,4 +55,9 @@ func ProvisionTenantID(tenantID string) string {
 // DeleteTenantID is the id of the workflow that deletes a tenant.
 func DeleteTenantID(tenantID string) string {
 	return WorkflowID{Kind: "tenant", TenantID: tenantID, Entity: "delete"}.String()
+}
+
+// BulkSendWorkflowID is the id of the workflow of a bulk send.
+func BulkSendWorkflowID(tenantID string, bulkSend uuid.UUID) string {
+	return WorkflowID{Kind: "bulk", TenantID: tenantID, Entity: id.BulkSend.Format(bulkSend)}.String()
 }

@@ -11,12 +11,15 @@ import (
 
 func TestWorkflowID_RoundTrip(t *testing.T) {
 	t.Parallel()
-	dispatch := id.New()
+	dispatch, bulkSend := id.New(), id.New()
 	for text, want := range map[string]flow.WorkflowID{
 		flow.SendEmailsID("acme-corp", dispatch): {Kind: "send", TenantID: "acme-corp", Entity: id.Dispatch.Format(dispatch)},
 		flow.TenantQuotaID("acme-corp"):          {Kind: "quota", TenantID: "acme-corp"},
-		flow.ProvisionTenantID("acme-corp"):      {Kind: "tenant", TenantID: "acme-corp", Entity: "provision"},
-		flow.DeleteTenantID("acme-corp"):         {Kind: "tenant", TenantID: "acme-corp", Entity: "delete"},
+		flow.BulkSendWorkflowID("acme-corp", bulkSend): {
+			Kind: "bulk", TenantID: "acme-corp", Entity: id.BulkSend.Format(bulkSend),
+		},
+		flow.ProvisionTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "provision"},
+		flow.DeleteTenantID("acme-corp"):    {Kind: "tenant", TenantID: "acme-corp", Entity: "delete"},
 	} {
 		got, err := flow.ParseWorkflowID(text)
 		require.NoError(t, err)

@@ -18,6 +18,7 @@ const (
 	Email     Kind = "msg"
 	Recipient Kind = "rcp"
 	Dispatch  Kind = "dsp"
+	BulkSend  Kind = "blk"
 	Template  Kind = "tpl"
 	APIKey    Kind = "key"
 	Deletion  Kind = "del"

@@ -14,7 +14,8 @@ import (
 // TenantTables are the tables that DeleteTenantRows empties, children before parents. What
 // belongs to emails goes with them.
 var TenantTables = []string{
-	"emails", "dispatches", "daily_usage", "template_versions", "templates", "idempotency_keys", "api_keys",
+	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "daily_usage",
+	"template_versions", "templates", "idempotency_keys", "api_keys",
 }
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
@@ -43,6 +44,9 @@ func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chu
 	}
 	remove := map[string]func(context.Context, string, int32) (int64, error){
 		"dispatches":        q.DeleteTenantDispatches,
+		"bulk_send_errors":  q.DeleteTenantBulkSendErrors,
+		"bulk_send_chunks":  q.DeleteTenantBulkSendChunks,
+		"bulk_sends":        q.DeleteTenantBulkSends,
 		"daily_usage":       q.DeleteTenantDailyUsage,
 		"template_versions": q.DeleteTenantTemplateVersions,
 		"templates":         q.DeleteTenantTemplates,

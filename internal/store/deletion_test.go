@@ -40,6 +40,10 @@ func (b *bundle) fill(tenantID string) email.Email {
 		_, err = b.StartAttempts(b.t.Context(), tenantID, due, time.Now())
 		require.NoError(b.t, err)
 	}
+	for range 2 {
+		k := b.newBulk(tenantID, nil)
+		k.add(time.Now(), store.BulkBatch{Lines: k.lines(1), Rejected: 1, Errors: []store.BulkError{{Line: 9, Code: "malformed_json"}}})
+	}
 	return e
 }
 

@@ -124,6 +124,9 @@ func loadLetters(ctx context.Context, q *db.Queries, tenantID string, ids []uuid
 			l.Recipients = append(l.Recipients, toRecipient(row))
 		}
 	}
+	if err := addShared(ctx, q, tenantID, rows, letters); err != nil {
+		return nil, err
+	}
 	return letters, addTemplates(ctx, q, tenantID, letters)
 }
 

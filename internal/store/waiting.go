@@ -13,6 +13,7 @@ import (
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
+	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 // Release gives up to limit emails that waited for a time that has come, in the order of
@@ -168,6 +169,7 @@ func (s *sender) lock(ctx context.Context, q *db.Queries, tenantID string, from 
 	if err := json.Unmarshal(rows[0].Settings, &s.settings); err != nil {
 		return err
 	}
+	s.err = tenant.MaySend(tenant.Status(rows[0].Status))
 	s.calendar = quota.NewCalendar(s.settings.DailyLimit, s.settings.Location())
 	usage, err := q.ListUsage(ctx, []string{tenantID}, from)
 	for _, row := range usage {
@@ -217,6 +219,9 @@ func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) erro
 		}
 		p.TenantID = tenantID
 		if err := q.SetHeldEmails(ctx, p); err != nil {
+			return err
+		}
+		if err := sd.reholdChunks(ctx, q, tenantID, now); err != nil {
 			return err
 		}
 		return sd.writeUsage(ctx, q, tenantID, from)

@@ -39,10 +39,25 @@ DELETE FROM api_keys WHERE ctid = ANY(ARRAY(
 DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM idempotency_keys WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantBulkSendErrors :execrows
+DELETE FROM bulk_send_errors WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_send_errors WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantBulkSendChunks :execrows
+DELETE FROM bulk_send_chunks WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_send_chunks WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantBulkSends :execrows
+DELETE FROM bulk_sends WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_sends WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: CountTenantRows :one
 -- Everything that is left of a tenant beside its own row, and what belongs to its emails.
 SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM dispatches WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM bulk_send_errors WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM bulk_sends WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = @tenant_id::text)

@@ -14,6 +14,9 @@ import (
 const countTenantRows = `-- name: CountTenantRows :one
 SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM dispatches WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM bulk_send_errors WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM bulk_sends WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
@@ -84,6 +87,45 @@ DELETE FROM api_keys WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantAPIKeys(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantAPIKeys, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantBulkSendChunks = `-- name: DeleteTenantBulkSendChunks :execrows
+DELETE FROM bulk_send_chunks WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_send_chunks WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantBulkSendChunks(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantBulkSendChunks, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantBulkSendErrors = `-- name: DeleteTenantBulkSendErrors :execrows
+DELETE FROM bulk_send_errors WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_send_errors WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantBulkSendErrors(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantBulkSendErrors, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantBulkSends = `-- name: DeleteTenantBulkSends :execrows
+DELETE FROM bulk_sends WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM bulk_sends WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantBulkSends(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantBulkSends, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}

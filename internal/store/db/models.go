@@ -41,6 +41,27 @@ type Attempt struct {
 	Dialogue *string
 }
 
+type BulkSendChunk struct {
+	TenantID   string
+	BulkSendID uuid.UUID
+	Number     int32
+	Skip       int32
+	Lines      int32
+	// lines as gzipped JSON, of which this chunk has those after skip; empty once it is taken or cancelled
+	Content []byte
+	// the day of daily_usage on which its lines are reserved
+	UsageDay time.Time
+	// it was accepted over the daily limit
+	Held bool
+	// until then it waits, for its time or for a day with room; null: it need not
+	ReleaseAt   *time.Time
+	TakenAt     *time.Time
+	CancelledAt *time.Time
+	DispatchID  *uuid.UUID
+	// nothing of it is queued or being sent any more
+	Passed bool
+}
+
 // recipients reserved per calendar day of the tenant's time zone; days to come have those that are scheduled or held
 type DailyUsage struct {
 	TenantID string
@@ -75,6 +96,8 @@ type Email struct {
 	// when the 72 hours of its attempts were begun anew: it was released, or somebody had it tried again
 	RetriedAt *time.Time
 	CreatedAt time.Time
+	// the bulk send whose line it was; its content but for the variables is there
+	BulkSendID *uuid.UUID
 }
 
 // answers to requests that created something, to be given again for 24 hours

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/store/db"
+	"github.com/mailtura/mailtura/internal/tenant"
+)
+
+// keptErrors is how many errors of an upload are kept; all are counted.
+const keptErrors = 10_000
+
+// CreateBulkSend begins an upload. shared is what its lines have in common.
+func (s *Store) CreateBulkSend(ctx context.Context, bulkID uuid.UUID, name string, shared email.Email, now time.Time) error {
+	raw, err := json.Marshal(shared)
+	if err != nil {
+		return translate("write what lines share", err)
+	}
+	return translate("create bulk send", s.q.InsertBulkSend(ctx, db.InsertBulkSendParams{
+		TenantID: shared.TenantID, ID: bulkID, Name: name, Class: string(shared.Class), Shared: raw, Now: now,
+	}))
+}
+
+// BulkBatch is some lines of an upload that follow one another.
+type BulkBatch struct {
+	Lines    []BulkLine
+	Rejected int         // lines beside them that can not be accepted
+	Errors   []BulkError // why
+}
+
+// AddBulkBatch writes a batch in one transaction: it reserves the lines against the daily
+// limit, under the lock that accepting takes. Lines that the limit does not allow are
+// rejected, or wait for a later day where the tenant lets its mail over the limit wait;
+// with them, it gives what became of the batch. Fault bulk_send_cancelled.
+func (s *Store) AddBulkBatch(
+	ctx context.Context, bulkID uuid.UUID, shared email.Email, in BulkBatch, now time.Time,
+) (out BulkBatch, err error) {
+	packed, err := packLines(in.Lines)
+	if err != nil {
+		return out, translate("pack lines", err)
+	}
+	err = s.inSystem(ctx, "add bulk batch", func(q *db.Queries) error {
+		w := bulkWriter{q: q, bulkID: bulkID, shared: shared, packed: packed}
+		from := yesterday(now)
+		if err := w.lock(ctx, q, shared.TenantID, from); err != nil {
+			return err
+		}
+		if w.err != nil {
+			return w.err
+		}
+		row, err := q.LockBulkSend(ctx, shared.TenantID, bulkID)
+		if err != nil {
+			return noBulkSend(translate("lock bulk send", err))
+		}
+		if BulkStatus(row.Status) != BulkUploading {
+			return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
+		}
+		if out, err = w.write(ctx, row, in, now); err != nil {
+			return err
+		}
+		return w.writeUsage(ctx, q, shared.TenantID, from)
+	})
+	return out, err
+}
+
+// bulkWriter writes batches of a bulk send, under the locks of its tenant and its row.
+type bulkWriter struct {
+	sender
+	q      *db.Queries
+	bulkID uuid.UUID
+	shared email.Email
+	packed []byte
+}
+
+func (w *bulkWriter) write(ctx context.Context, row db.LockBulkSendRow, in BulkBatch, now time.Time) (out BulkBatch, err error) {
+	at := now
+	if w.shared.ScheduledAt.After(now) {
+		at = w.shared.ScheduledAt
+	}
+	parts := w.allot(len(in.Lines), at, now, w.shared.ExpiresAt)
+	fit := 0
+	for i, p := range parts {
+		if err := w.q.InsertBulkSendChunk(ctx, db.InsertBulkSendChunkParams{
+			TenantID: w.shared.TenantID, BulkSendID: w.bulkID, Number: row.Chunks + int32(i) + 1, Skip: int32(fit), Lines: int32(p.lines),
+			Content: w.packed, UsageDay: date(p.day), Held: p.held, ReleaseAt: optionalTime(p.releaseAt),
+		}); err != nil {
+			return out, err
+		}
+		fit += p.lines
+	}
+	out = BulkBatch{Lines: in.Lines[:fit], Rejected: in.Rejected, Errors: in.Errors}
+	out.reject(in.Lines[fit:], overLimitText(w.calendar.Standing(at).Limit))
+	kept := min(len(out.Errors), keptErrors-int(row.Errors))
+	if err := w.writeErrors(ctx, out.Errors[:kept], row.Errors); err != nil {
+		return out, err
+	}
+	return out, w.q.AdvanceBulkSend(ctx, db.AdvanceBulkSendParams{
+		Chunks: int32(len(parts)), Accepted: int32(fit), Rejected: int32(out.Rejected), Errors: int32(kept),
+		Now: now, TenantID: w.shared.TenantID, ID: w.bulkID,
+	})
+}
+
+func (w *bulkWriter) writeErrors(ctx context.Context, errs []BulkError, before int32) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	p := db.InsertBulkSendErrorsParams{TenantID: w.shared.TenantID, BulkSendID: w.bulkID}
+	for i, e := range errs {
+		p.Numbers, p.Lines = append(p.Numbers, before+int32(i)+1), append(p.Lines, int32(e.Line))
+		p.Locations, p.Codes, p.Messages = append(p.Locations, e.Location), append(p.Codes, e.Code), append(p.Messages, e.Message)
+	}
+	return w.q.InsertBulkSendErrors(ctx, p)
+}
+
+// CompleteBulkSend ends an upload: it may be sent from now on. Without a line that was
+// accepted there is nothing to send, and it is completed. Fault bulk_send_cancelled.
+func (s *Store) CompleteBulkSend(ctx context.Context, tenantID string, bulkID uuid.UUID, now time.Time) (status BulkStatus, err error) {
+	err = s.inSystem(ctx, "complete bulk send", func(q *db.Queries) error {
+		row, err := q.LockBulkSend(ctx, tenantID, bulkID)
+		if err != nil {
+			return noBulkSend(translate("lock bulk send", err))
+		}
+		if BulkStatus(row.Status) != BulkUploading {
+			return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
+		}
+		status = BulkRunning
+		var finishedAt *time.Time
+		if row.Accepted == 0 {
+			status, finishedAt = BulkCompleted, &now
+		}
+		return q.SetBulkSendStatus(ctx, db.SetBulkSendStatusParams{
+			Status: string(status), Now: now, FinishedAt: finishedAt, TenantID: tenantID, ID: bulkID,
+		})
+	})
+	return status, err
+}
+
+// reject rejects lines, all for the daily limit.
+func (b *BulkBatch) reject(lines []BulkLine, why string) {
+	b.Rejected += len(lines)
+	if len(lines) == 0 {
+		return
+	}
+	b.Errors = append([]BulkError(nil), b.Errors...)
+	for _, l := range lines {
+		b.Errors = append(b.Errors, BulkError{Line: l.Number, Location: "to", Code: "daily_limit_reached", Message: why})
+	}
+}
+
+// allotment is lines that are reserved on the same day.
+type allotment struct {
+	lines     int
+	day       string
+	held      bool
+	releaseAt time.Time // zero: it need not wait
+}
+
+// allot reserves up to n lines: as many as fit on the day on which they are to be sent,
+// and, where the tenant lets mail over its limit wait, the others on the first days after
+// it that have room, and on which they are not expired.
+func (s *sender) allot(n int, at, now, expiresAt time.Time) (parts []allotment) {
+	if k := s.room(n, at); k > 0 {
+		day, _ := s.calendar.Reserve(k, at)
+		p := allotment{lines: k, day: day}
+		if at.After(now) {
+			p.releaseAt = at
+		}
+		parts, n = append(parts, p), n-k
+	}
+	if s.settings.OverLimit != tenant.Queue {
+		return parts
+	}
+	for n > 0 {
+		day, opens, ok := s.calendar.Defer(1, at)
+		if !ok {
+			return parts
+		}
+		if !expiresAt.IsZero() && expiresAt.Before(opens) {
+			s.calendar.Return(day, 1)
+			return parts
+		}
+		k := 1 + s.room(n-1, opens)
+		s.calendar.Reserve(k-1, opens)
+		parts, n = append(parts, allotment{lines: k, day: day, held: true, releaseAt: opens}), n-k
+	}
+	return parts
+}
+
+// room is how many of n the day of an instant has room for.
+func (s *sender) room(n int, at time.Time) int {
+	if left := s.calendar.Standing(at).Remaining(); left != nil {
+		return max(0, min(n, *left))
+	}
+	return n
+}
+
+func overLimitText(limit *int) string {
+	return fault.New(fault.Exhausted, "daily_limit_reached", "the daily limit of %d recipients does not allow this one", orZero(limit)).Detail
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,160 @@
+-- name: InsertBulkSend :exec
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, created_at, progressed_at)
+VALUES (@tenant_id, @id, @name, @class, @shared, @now, @now);
+
+-- name: LockBulkSend :one
+SELECT id, status, class, chunks, accepted, rejected, errors FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id FOR UPDATE;
+
+-- name: AdvanceBulkSend :exec
+UPDATE bulk_sends
+SET chunks = chunks + @chunks, accepted = accepted + @accepted, rejected = rejected + @rejected, errors = errors + @errors,
+    progressed_at = @now
+WHERE tenant_id = @tenant_id AND id = @id;
+
+-- name: SetBulkSendStatus :exec
+UPDATE bulk_sends SET status = @status, progressed_at = @now, finished_at = @finished_at
+WHERE tenant_id = @tenant_id AND id = @id;
+
+-- name: SetBulkSendRun :exec
+UPDATE bulk_sends SET run_id = @run_id::text WHERE tenant_id = @tenant_id AND id = @id;
+
+-- name: GetBulkSend :one
+SELECT id, name, status, class, accepted, rejected, run_id, created_at, finished_at
+FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id;
+
+-- name: ListBulkSendsAfter :many
+SELECT id, name, status, class, accepted, rejected, run_id, created_at, finished_at
+FROM bulk_sends WHERE tenant_id = @tenant_id AND id < @after_id ORDER BY id DESC LIMIT @count;
+
+-- name: CountBulkSendRecipients :many
+-- What became of the lines that are emails.
+SELECT e.bulk_send_id::uuid AS bulk_send_id, r.status, count(*)::integer AS recipients
+FROM emails e JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
+WHERE e.tenant_id = @tenant_id AND e.bulk_send_id = ANY(@ids::uuid[])
+GROUP BY e.bulk_send_id, r.status;
+
+-- name: CountBulkSendLines :many
+-- Where the lines stand that are no emails yet.
+SELECT bulk_send_id,
+    CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN release_at IS NULL OR release_at <= @now::timestamptz THEN 'queued'
+        WHEN held THEN 'held' ELSE 'scheduled' END::text AS status,
+    sum(lines)::integer AS lines
+FROM bulk_send_chunks
+WHERE tenant_id = @tenant_id AND bulk_send_id = ANY(@ids::uuid[]) AND taken_at IS NULL
+GROUP BY 1, 2;
+
+-- name: ListBulkSendErrorsAfter :many
+SELECT number, line, location, code, message FROM bulk_send_errors
+WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND number > @after ORDER BY number LIMIT @count;
+
+-- name: InsertBulkSendErrors :exec
+INSERT INTO bulk_send_errors (tenant_id, bulk_send_id, number, line, location, code, message)
+SELECT @tenant_id::text, @bulk_send_id::uuid, unnest(@numbers::integer[]), unnest(@lines::integer[]), unnest(@locations::text[]),
+    unnest(@codes::text[]), unnest(@messages::text[]);
+
+-- name: InsertBulkSendChunk :exec
+INSERT INTO bulk_send_chunks (tenant_id, bulk_send_id, number, skip, lines, content, usage_day, held, release_at)
+VALUES (@tenant_id, @bulk_send_id, @number, @skip, @lines, @content, @usage_day, @held, @release_at);
+
+-- name: LockDueChunk :one
+-- The next chunk whose time has come.
+SELECT * FROM bulk_send_chunks
+WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NULL AND cancelled_at IS NULL
+    AND (release_at IS NULL OR release_at <= @now::timestamptz)
+ORDER BY number LIMIT 1 FOR UPDATE;
+
+-- name: TakeChunk :exec
+UPDATE bulk_send_chunks SET taken_at = @taken_at, dispatch_id = @dispatch_id, content = ''
+WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND number = @number;
+
+-- name: GetWaitingChunks :one
+-- What is not taken yet, and when the first of it that waits for its time has come.
+SELECT count(*)::integer AS chunks, coalesce(sum(lines), 0)::integer AS lines,
+    coalesce(min(release_at), to_timestamp(0))::timestamptz AS next_at
+FROM bulk_send_chunks
+WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NULL AND cancelled_at IS NULL;
+
+-- name: CountOpenRecipients :one
+-- Recipients that are queued or being sent. Chunks that have none any more are passed, so
+-- that the next count need not look at them.
+WITH open AS (
+    SELECT c.number, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients
+    FROM bulk_send_chunks c
+        JOIN emails e ON e.dispatch_id = c.dispatch_id
+        JOIN recipients r ON r.email_id = e.id
+    WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL AND NOT c.passed
+    GROUP BY c.number
+), passed AS (
+    UPDATE bulk_send_chunks c SET passed = true FROM open o
+    WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = o.number AND o.recipients = 0
+)
+SELECT coalesce(sum(recipients), 0)::integer AS recipients FROM open;
+
+-- name: ClaimBulkEmails :exec
+UPDATE emails SET dispatch_id = @dispatch_id, bulk_send_id = @bulk_send_id
+WHERE id = ANY(@ids::uuid[]) AND tenant_id || '' = @tenant_id::text;
+
+-- name: ListBulkShared :many
+SELECT id, shared FROM bulk_sends WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]);
+
+-- name: CancelChunks :many
+-- What is not taken will not be; with the days on which it was reserved.
+WITH cancelled AS (
+    UPDATE bulk_send_chunks SET cancelled_at = @now::timestamptz, content = ''
+    WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NULL AND cancelled_at IS NULL
+    RETURNING usage_day, lines
+)
+SELECT usage_day, sum(lines)::integer AS lines FROM cancelled GROUP BY usage_day;
+
+-- name: CancelBulkRecipients :many
+-- Ends what is not under way and not final, and tells for each day and dispatch how many
+-- recipients were never tried.
+WITH cancelled AS (
+    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
+    FROM emails e
+    WHERE e.tenant_id = @tenant_id AND e.bulk_send_id = @bulk_send_id AND r.tenant_id = e.tenant_id AND r.email_id = e.id
+        AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING e.usage_day, e.dispatch_id, r.attempts
+)
+SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
+FROM cancelled GROUP BY usage_day, dispatch_id;
+
+-- name: ListStaleBulkSends :many
+-- Uploads that have ended, and whose workflow is not known to have started.
+SELECT b.tenant_id, b.id, b.class, b.accepted FROM bulk_sends b JOIN tenants t ON t.id = b.tenant_id
+WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at < @before AND t.status = 'active'
+ORDER BY b.progressed_at LIMIT 100;
+
+-- name: ListStaleUploads :many
+-- Uploads that have made no progress since an instant.
+SELECT tenant_id, id FROM bulk_sends
+WHERE run_id IS NULL AND status = 'uploading' AND progressed_at < @before ORDER BY progressed_at LIMIT 100;
+
+-- name: GetTenantWeight :one
+SELECT status, coalesce((settings ->> 'weight')::real, 1)::real AS weight FROM tenants WHERE id = @id;
+
+-- name: LockHeldBulkSends :exec
+-- Bulk sends before their chunks, as everybody locks them.
+SELECT b.id FROM bulk_sends b WHERE b.tenant_id = @tenant_id AND EXISTS (
+    SELECT FROM bulk_send_chunks c WHERE c.tenant_id = b.tenant_id AND c.bulk_send_id = b.id
+        AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL)
+ORDER BY b.id FOR UPDATE;
+
+-- name: ListHeldChunks :many
+-- Chunks of a tenant that are held for a day with room, in order.
+SELECT bulk_send_id, number, skip, lines, usage_day FROM bulk_send_chunks
+WHERE tenant_id = @tenant_id AND held AND taken_at IS NULL AND cancelled_at IS NULL AND release_at > @now::timestamptz
+ORDER BY bulk_send_id, number FOR UPDATE;
+
+-- name: SetHeldChunk :exec
+UPDATE bulk_send_chunks SET lines = @lines, usage_day = @usage_day, release_at = @release_at
+WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND number = @number;
+
+-- name: SplitChunk :exec
+-- Makes another chunk of a part of one; it gets the next number of its bulk send.
+WITH bulk AS (
+    UPDATE bulk_sends SET chunks = chunks + 1 WHERE tenant_id = @tenant_id AND id = @bulk_send_id RETURNING chunks
+)
+INSERT INTO bulk_send_chunks (tenant_id, bulk_send_id, number, skip, lines, content, usage_day, held, release_at)
+SELECT c.tenant_id, c.bulk_send_id, b.chunks, @skip::integer, @lines::integer, c.content, @usage_day::date, true, @release_at::timestamptz
+FROM bulk_send_chunks c, bulk b WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = @number;
