@@ -197,7 +197,8 @@ func (c *compiler) to(text string) address.Address {
 // lineError says what the decoder does not like about a line.
 func lineError(number int, err error) store.BulkError {
 	e := store.BulkError{Line: number, Code: "malformed_json", Message: "the line is not a JSON object"}
-	if name, unknown := strings.CutPrefix(err.Error(), `json: unknown field "`); unknown {
+	text := err.Error() //nolint:forbidigo // encoding/json has no type for this error; what is shown is the name, clipped
+	if name, unknown := strings.CutPrefix(text, `json: unknown field "`); unknown {
 		e.Location, e.Code, e.Message = clip(strings.TrimSuffix(name, `"`)), "unknown_field", "a line has to, variables and metadata"
 	} else if wrong, ok := asType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		e.Location, e.Code, e.Message = clip(wrong.Field), "invalid_value", "is not of the type that it should be"

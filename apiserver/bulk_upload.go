@@ -59,9 +59,12 @@ func (s *Server) registerBulkUpload(tags []string) {
 		Errors: []int{
 			http.StatusConflict, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 		},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/x-ndjson": {Schema: lines}}},
 		Middlewares: huma.Middlewares{keepUpload},
 	}, s.createBulkSend)
+	// What the document says of a body, huma reads and checks: this one is documented after it.
+	s.api.OpenAPI().Paths[prefix+bulkPath].Post.RequestBody = &huma.RequestBody{
+		Required: true, Content: map[string]*huma.MediaType{"application/x-ndjson": {Schema: lines}},
+	}
 }
 
 type uploadKey struct{}
@@ -70,7 +73,8 @@ type uploadKey struct{}
 func keepUpload(hc huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(hc)
 	if kind, _, _ := mime.ParseMediaType(hc.Header("Content-Type")); kind != "application/x-ndjson" {
-		writeProblem(w, newProblem(hc.Context(), http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the lines as application/x-ndjson."))
+		writeProblem(w, newProblem(hc.Context(), http.StatusUnsupportedMediaType, "unsupported_media_type",
+			"Send the lines as application/x-ndjson."))
 		return
 	}
 	up := &upload{body: r.Body, control: http.NewResponseController(w)}

@@ -56,6 +56,7 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"create-template":     `{"name":"mine","text":"mine"}`,
 	"update-template":     `{"text":"mine"}`,
 	"send-email":          `{"to":"a@example.com","subject":"mine","text":"mine"}`,
+	"create-bulk-send":    `{"subject":"mine","text":"mine"}`,
 	"send-email-batch":    `{"emails":[{"to":"a@example.com","subject":"mine","text":"mine"}]}`,
 	"reschedule-email":    `{"scheduledAt":"2026-01-01T00:00:00Z"}`,
 }
@@ -97,12 +98,14 @@ func TestIsolation_EveryOperation(t *testing.T) {
 	theirKey := b.newKey(v1+"/api-keys", victim, "theirs")
 	theirEmail := b.post(victim, `{"to":"ada@example.com","subject":"theirs","text":"secret","tags":["theirs"]}`)
 	theirTemplate := b.template(victim, `{"name":"theirs","text":"secret"}`)
+	theirBulk := b.uploaded(victim, `{"subject":"theirs","text":"secret"}`, `{"to":"ada@example.com"}`)
 	operatorKey := b.newKey(v1+"/operator-keys", b.operator, "theirs")
 	b.tenant("leaving", tenant.Settings{})
 	deletion := must[apiserver.TenantDeletion](b, http.StatusAccepted, http.MethodDelete, tenantsPath+"/leaving", b.operator, nil)
 	all := map[string]property{
 		v1 + "/api-keys":         {theirKey.ID, id.APIKey.NewString()},
 		v1 + "/emails":           {theirEmail.ID, id.Email.NewString()},
+		bulkPath:                 {theirBulk.ID, id.BulkSend.NewString()},
 		v1 + "/templates":        {"theirs", "nobody"},
 		v1 + "/tenants":          {acme, "nobody"},
 		v1 + "/tenant-deletions": {deletion.ID, id.Deletion.NewString()},
@@ -136,6 +139,7 @@ func TestIsolation_EveryOperation(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.ask(http.MethodGet, tenantsPath, operatorKey.Key, nil).Status)
 	require.Equal(t, theirTemplate, must[apiserver.Template](b, http.StatusOK, http.MethodGet, templatesPath+"/theirs", victim, nil))
 	require.Equal(t, acme, b.get().Name)
+	require.Equal(t, "running", b.bulkSend(victim, theirBulk.ID).Status)
 	require.Len(t, b.pending(), 1, "nothing was sent in their name")
 	require.Equal(t, "queued", b.email(victim, theirEmail.ID).Status, "nor cancelled")
 }

@@ -44,7 +44,9 @@ type BulkSendResult struct {
 
 // StartBulkSend starts the workflow of a bulk send and gives its run id. Starting it again
 // changes nothing and gives the same run.
-func (c *Client) StartBulkSend(ctx context.Context, tenantID string, bulkSend uuid.UUID, class email.Class, lines int) (runID string, err error) {
+func (c *Client) StartBulkSend(
+	ctx context.Context, tenantID string, bulkSend uuid.UUID, class email.Class, lines int,
+) (runID string, err error) {
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       BulkSendWorkflowID(tenantID, bulkSend),
 		TaskQueue:                ControlQueue,

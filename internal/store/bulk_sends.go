@@ -105,7 +105,7 @@ func addProgress(ctx context.Context, q *db.Queries, tenantID string, all []Bulk
 	for i, b := range all {
 		at[b.ID], ids[i] = b.Progress, b.ID
 	}
-	recipients, err := q.CountBulkSendRecipients(ctx, tenantID, ids)
+	recipients, err := q.CountBulkSendRecipients(ctx, ids, tenantID)
 	if err != nil {
 		return err
 	}

@@ -260,7 +260,11 @@ func (s *sender) reholdChunks(ctx context.Context, q *db.Queries, tenantID strin
 func (s *sender) reholdChunk(ctx context.Context, q *db.Queries, tenantID string, c db.ListHeldChunksRow, now time.Time) error {
 	rest := sender{settings: s.settings, calendar: s.calendar}
 	rest.settings.OverLimit = tenant.Queue // it is accepted already
-	parts := rest.allot(int(c.Lines), now, now, time.Time{})
+	at := now
+	if c.ScheduledAt != nil && c.ScheduledAt.After(now) {
+		at = *c.ScheduledAt
+	}
+	parts := rest.allot(int(c.Lines), at, now, time.Time{})
 	done := 0
 	for _, p := range parts {
 		done += p.lines

@@ -23,7 +23,8 @@ func (s *Store) CreateBulkSend(ctx context.Context, bulkID uuid.UUID, name strin
 		return translate("write what lines share", err)
 	}
 	return translate("create bulk send", s.q.InsertBulkSend(ctx, db.InsertBulkSendParams{
-		TenantID: shared.TenantID, ID: bulkID, Name: name, Class: string(shared.Class), Shared: raw, Now: now,
+		TenantID: shared.TenantID, ID: bulkID, Name: name, Class: string(shared.Class), Shared: raw,
+		ScheduledAt: optionalTime(shared.ScheduledAt), Now: now,
 	}))
 }
 

@@ -39,6 +39,7 @@ CREATE TABLE emails (
     held             boolean     NOT NULL DEFAULT false,
     release_at       timestamptz,
     retried_at       timestamptz,
+    bulk_send_id     uuid,
     created_at       timestamptz NOT NULL,
     PRIMARY KEY (id, tenant_id),
     FOREIGN KEY (tenant_id, template_id, template_version)
@@ -52,6 +53,7 @@ COMMENT ON COLUMN emails.trace_parent IS 'W3C traceparent of the request that wa
 COMMENT ON COLUMN emails.usage_day IS 'the day of daily_usage on which its recipients are reserved';
 COMMENT ON COLUMN emails.held IS 'it was accepted over the daily limit';
 COMMENT ON COLUMN emails.retried_at IS 'when the 72 hours of its attempts were begun anew: it was released, or somebody had it tried again';
+COMMENT ON COLUMN emails.bulk_send_id IS 'the bulk send whose line it was; its content but for the variables is there';
 COMMENT ON COLUMN emails.release_at IS 'until then it waits, for its time or for a day with room; null: it need not; the year 9999: cancelled before it was sent';
 CREATE INDEX emails_pending ON emails (id) WHERE dispatch_id IS NULL AND release_at IS NULL;
 CREATE INDEX emails_tenant_id ON emails (tenant_id, id);

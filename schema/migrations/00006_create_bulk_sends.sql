@@ -6,6 +6,7 @@ CREATE TABLE bulk_sends (
     status        text        NOT NULL DEFAULT 'uploading',
     class         text        NOT NULL,
     shared        bytea       NOT NULL,
+    scheduled_at  timestamptz,
     chunks        integer     NOT NULL DEFAULT 0,
     accepted      integer     NOT NULL DEFAULT 0,
     rejected      integer     NOT NULL DEFAULT 0,
@@ -70,10 +71,8 @@ CREATE TABLE bulk_send_errors (
 );
 COMMENT ON TABLE bulk_send_errors IS 'why lines of an upload were rejected: the first ten thousand reasons';
 
-ALTER TABLE emails ADD COLUMN bulk_send_id uuid;
 ALTER TABLE emails ADD CONSTRAINT emails_bulk_send_id_fkey FOREIGN KEY (tenant_id, bulk_send_id) REFERENCES bulk_sends (tenant_id, id);
-COMMENT ON COLUMN emails.bulk_send_id IS 'the bulk send whose line it was; its content but for the variables is there';
-CREATE INDEX emails_bulk_send_id ON emails (tenant_id, bulk_send_id) WHERE bulk_send_id IS NOT NULL;
+CREATE INDEX emails_bulk_send_id ON emails (bulk_send_id) WHERE bulk_send_id IS NOT NULL;
 
 ALTER TABLE bulk_sends ENABLE ROW LEVEL SECURITY;
 CREATE POLICY bulk_sends_tenant ON bulk_sends TO mailtura_request
@@ -87,7 +86,8 @@ CREATE POLICY bulk_send_errors_tenant ON bulk_send_errors TO mailtura_request
 GRANT SELECT ON bulk_sends, bulk_send_chunks, bulk_send_errors TO mailtura_request;
 
 -- +goose Down
-ALTER TABLE emails DROP COLUMN bulk_send_id;
+DROP INDEX emails_bulk_send_id;
+ALTER TABLE emails DROP CONSTRAINT emails_bulk_send_id_fkey;
 DROP TABLE bulk_send_errors;
 DROP TABLE bulk_send_chunks;
 DROP TABLE bulk_sends;

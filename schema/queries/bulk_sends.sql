@@ -1,6 +1,6 @@
 -- name: InsertBulkSend :exec
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, created_at, progressed_at)
-VALUES (@tenant_id, @id, @name, @class, @shared, @now, @now);
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at)
+VALUES (@tenant_id, @id, @name, @class, @shared, @scheduled_at, @now, @now);
 
 -- name: LockBulkSend :one
 SELECT id, status, class, chunks, accepted, rejected, errors FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id FOR UPDATE;
@@ -29,8 +29,8 @@ FROM bulk_sends WHERE tenant_id = @tenant_id AND id < @after_id ORDER BY id DESC
 -- name: CountBulkSendRecipients :many
 -- What became of the lines that are emails.
 SELECT e.bulk_send_id::uuid AS bulk_send_id, r.status, count(*)::integer AS recipients
-FROM emails e JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
-WHERE e.tenant_id = @tenant_id AND e.bulk_send_id = ANY(@ids::uuid[])
+FROM emails e JOIN recipients r ON r.email_id = e.id
+WHERE e.bulk_send_id = ANY(@ids::uuid[]) AND r.tenant_id = @tenant_id
 GROUP BY e.bulk_send_id, r.status;
 
 -- name: CountBulkSendLines :many
@@ -80,8 +80,8 @@ WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NU
 WITH open AS (
     SELECT c.number, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients
     FROM bulk_send_chunks c
-        JOIN emails e ON e.dispatch_id = c.dispatch_id
-        JOIN recipients r ON r.email_id = e.id
+        LEFT JOIN emails e ON e.dispatch_id = c.dispatch_id
+        LEFT JOIN recipients r ON r.email_id = e.id
     WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL AND NOT c.passed
     GROUP BY c.number
 ), passed AS (
@@ -112,7 +112,7 @@ SELECT usage_day, sum(lines)::integer AS lines FROM cancelled GROUP BY usage_day
 WITH cancelled AS (
     UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
     FROM emails e
-    WHERE e.tenant_id = @tenant_id AND e.bulk_send_id = @bulk_send_id AND r.tenant_id = e.tenant_id AND r.email_id = e.id
+    WHERE e.bulk_send_id = @bulk_send_id AND r.tenant_id = @tenant_id AND r.email_id = e.id
         AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
     RETURNING e.usage_day, e.dispatch_id, r.attempts
 )
@@ -142,9 +142,10 @@ ORDER BY b.id FOR UPDATE;
 
 -- name: ListHeldChunks :many
 -- Chunks of a tenant that are held for a day with room, in order.
-SELECT bulk_send_id, number, skip, lines, usage_day FROM bulk_send_chunks
-WHERE tenant_id = @tenant_id AND held AND taken_at IS NULL AND cancelled_at IS NULL AND release_at > @now::timestamptz
-ORDER BY bulk_send_id, number FOR UPDATE;
+SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at
+FROM bulk_send_chunks c JOIN bulk_sends b ON b.tenant_id = c.tenant_id AND b.id = c.bulk_send_id
+WHERE c.tenant_id = @tenant_id AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL AND c.release_at > @now::timestamptz
+ORDER BY c.bulk_send_id, c.number FOR UPDATE OF c;
 
 -- name: SetHeldChunk :exec
 UPDATE bulk_send_chunks SET lines = @lines, usage_day = @usage_day, release_at = @release_at

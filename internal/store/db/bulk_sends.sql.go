@@ -46,7 +46,7 @@ const cancelBulkRecipients = `-- name: CancelBulkRecipients :many
 WITH cancelled AS (
     UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $1
     FROM emails e
-    WHERE e.tenant_id = $2 AND e.bulk_send_id = $3 AND r.tenant_id = e.tenant_id AND r.email_id = e.id
+    WHERE e.bulk_send_id = $2 AND r.tenant_id = $3 AND r.email_id = e.id
         AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
     RETURNING e.usage_day, e.dispatch_id, r.attempts
 )
@@ -56,8 +56,8 @@ FROM cancelled GROUP BY usage_day, dispatch_id
 
 type CancelBulkRecipientsParams struct {
 	Now        time.Time
-	TenantID   string
 	BulkSendID *uuid.UUID
+	TenantID   string
 }
 
 type CancelBulkRecipientsRow struct {
@@ -70,7 +70,7 @@ type CancelBulkRecipientsRow struct {
 // Ends what is not under way and not final, and tells for each day and dispatch how many
 // recipients were never tried.
 func (q *Queries) CancelBulkRecipients(ctx context.Context, arg CancelBulkRecipientsParams) ([]CancelBulkRecipientsRow, error) {
-	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.Now, arg.TenantID, arg.BulkSendID)
+	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.Now, arg.BulkSendID, arg.TenantID)
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +202,8 @@ func (q *Queries) CountBulkSendLines(ctx context.Context, arg CountBulkSendLines
 
 const countBulkSendRecipients = `-- name: CountBulkSendRecipients :many
 SELECT e.bulk_send_id::uuid AS bulk_send_id, r.status, count(*)::integer AS recipients
-FROM emails e JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
-WHERE e.tenant_id = $1 AND e.bulk_send_id = ANY($2::uuid[])
+FROM emails e JOIN recipients r ON r.email_id = e.id
+WHERE e.bulk_send_id = ANY($1::uuid[]) AND r.tenant_id = $2
 GROUP BY e.bulk_send_id, r.status
 `
 
@@ -214,8 +214,8 @@ type CountBulkSendRecipientsRow struct {
 }
 
 // What became of the lines that are emails.
-func (q *Queries) CountBulkSendRecipients(ctx context.Context, tenantID string, ids []uuid.UUID) ([]CountBulkSendRecipientsRow, error) {
-	rows, err := q.db.Query(ctx, countBulkSendRecipients, tenantID, ids)
+func (q *Queries) CountBulkSendRecipients(ctx context.Context, ids []uuid.UUID, tenantID string) ([]CountBulkSendRecipientsRow, error) {
+	rows, err := q.db.Query(ctx, countBulkSendRecipients, ids, tenantID)
 	if err != nil {
 		return nil, err
 	}
@@ -238,8 +238,8 @@ const countOpenRecipients = `-- name: CountOpenRecipients :one
 WITH open AS (
     SELECT c.number, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients
     FROM bulk_send_chunks c
-        JOIN emails e ON e.dispatch_id = c.dispatch_id
-        JOIN recipients r ON r.email_id = e.id
+        LEFT JOIN emails e ON e.dispatch_id = c.dispatch_id
+        LEFT JOIN recipients r ON r.email_id = e.id
     WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.taken_at IS NOT NULL AND NOT c.passed
     GROUP BY c.number
 ), passed AS (
@@ -330,17 +330,18 @@ func (q *Queries) GetWaitingChunks(ctx context.Context, tenantID string, bulkSen
 }
 
 const insertBulkSend = `-- name: InsertBulkSend :exec
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, created_at, progressed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 `
 
 type InsertBulkSendParams struct {
-	TenantID string
-	ID       uuid.UUID
-	Name     string
-	Class    string
-	Shared   []byte
-	Now      time.Time
+	TenantID    string
+	ID          uuid.UUID
+	Name        string
+	Class       string
+	Shared      []byte
+	ScheduledAt *time.Time
+	Now         time.Time
 }
 
 func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) error {
@@ -350,6 +351,7 @@ func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) 
 		arg.Name,
 		arg.Class,
 		arg.Shared,
+		arg.ScheduledAt,
 		arg.Now,
 	)
 	return err
@@ -550,17 +552,19 @@ func (q *Queries) ListBulkShared(ctx context.Context, tenantID string, ids []uui
 }
 
 const listHeldChunks = `-- name: ListHeldChunks :many
-SELECT bulk_send_id, number, skip, lines, usage_day FROM bulk_send_chunks
-WHERE tenant_id = $1 AND held AND taken_at IS NULL AND cancelled_at IS NULL AND release_at > $2::timestamptz
-ORDER BY bulk_send_id, number FOR UPDATE
+SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at
+FROM bulk_send_chunks c JOIN bulk_sends b ON b.tenant_id = c.tenant_id AND b.id = c.bulk_send_id
+WHERE c.tenant_id = $1 AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL AND c.release_at > $2::timestamptz
+ORDER BY c.bulk_send_id, c.number FOR UPDATE OF c
 `
 
 type ListHeldChunksRow struct {
-	BulkSendID uuid.UUID
-	Number     int32
-	Skip       int32
-	Lines      int32
-	UsageDay   time.Time
+	BulkSendID  uuid.UUID
+	Number      int32
+	Skip        int32
+	Lines       int32
+	UsageDay    time.Time
+	ScheduledAt *time.Time
 }
 
 // Chunks of a tenant that are held for a day with room, in order.
@@ -579,6 +583,7 @@ func (q *Queries) ListHeldChunks(ctx context.Context, tenantID string, now time.
 			&i.Skip,
 			&i.Lines,
 			&i.UsageDay,
+			&i.ScheduledAt,
 		); err != nil {
 			return nil, err
 		}

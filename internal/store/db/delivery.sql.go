@@ -215,7 +215,7 @@ func (q *Queries) ListDueRecipients(ctx context.Context, arg ListDueRecipientsPa
 }
 
 const listEmailsToCompose = `-- name: ListEmailsToCompose :many
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, e.bulk_send_id, c.content
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.bulk_send_id, e.created_at, c.content
 FROM emails e JOIN email_contents c ON c.tenant_id = e.tenant_id AND c.email_id = e.id
 WHERE e.id = ANY($1::uuid[]) AND c.tenant_id = $2
 `
@@ -239,8 +239,8 @@ type ListEmailsToComposeRow struct {
 	Held            bool
 	ReleaseAt       *time.Time
 	RetriedAt       *time.Time
-	CreatedAt       time.Time
 	BulkSendID      *uuid.UUID
+	CreatedAt       time.Time
 	Content         []byte
 }
 
@@ -272,8 +272,8 @@ func (q *Queries) ListEmailsToCompose(ctx context.Context, ids []uuid.UUID, tena
 			&i.Held,
 			&i.ReleaseAt,
 			&i.RetriedAt,
-			&i.CreatedAt,
 			&i.BulkSendID,
+			&i.CreatedAt,
 			&i.Content,
 		); err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func (q *Queries) GetDailyUsage(ctx context.Context, tenantID string, day time.T
 }
 
 const getEmail = `-- name: GetEmail :one
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, e.bulk_send_id, d.run_id, d.created_at AS dispatched_at
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.bulk_send_id, e.created_at, d.run_id, d.created_at AS dispatched_at
 FROM emails e LEFT JOIN dispatches d ON d.tenant_id = e.tenant_id AND d.id = e.dispatch_id
 WHERE e.tenant_id = $1 AND e.id = $2
 `
@@ -84,8 +84,8 @@ type GetEmailRow struct {
 	Held            bool
 	ReleaseAt       *time.Time
 	RetriedAt       *time.Time
-	CreatedAt       time.Time
 	BulkSendID      *uuid.UUID
+	CreatedAt       time.Time
 	RunID           *string
 	DispatchedAt    *time.Time
 }
@@ -112,8 +112,8 @@ func (q *Queries) GetEmail(ctx context.Context, tenantID string, iD uuid.UUID) (
 		&i.Held,
 		&i.ReleaseAt,
 		&i.RetriedAt,
-		&i.CreatedAt,
 		&i.BulkSendID,
+		&i.CreatedAt,
 		&i.RunID,
 		&i.DispatchedAt,
 	)
@@ -161,7 +161,7 @@ func (q *Queries) ListAttempts(ctx context.Context, tenantID string, emailID uui
 }
 
 const listEmailsAfter = `-- name: ListEmailsAfter :many
-SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.created_at, e.bulk_send_id, d.run_id, d.created_at AS dispatched_at
+SELECT e.tenant_id, e.id, e.dispatch_id, e.subject, e.from_address, e.from_name, e.template_id, e.template_version, e.tags, e.metadata, e.trace_parent, e.class, e.usage_day, e.scheduled_at, e.expires_at, e.held, e.release_at, e.retried_at, e.bulk_send_id, e.created_at, d.run_id, d.created_at AS dispatched_at
 FROM emails e LEFT JOIN dispatches d ON d.tenant_id = e.tenant_id AND d.id = e.dispatch_id
 WHERE e.tenant_id = $1 AND e.id < $2
     AND ($3::text IS NULL OR $3::text = ANY(e.tags))
@@ -203,8 +203,8 @@ type ListEmailsAfterRow struct {
 	Held            bool
 	ReleaseAt       *time.Time
 	RetriedAt       *time.Time
-	CreatedAt       time.Time
 	BulkSendID      *uuid.UUID
+	CreatedAt       time.Time
 	RunID           *string
 	DispatchedAt    *time.Time
 }
@@ -244,8 +244,8 @@ func (q *Queries) ListEmailsAfter(ctx context.Context, arg ListEmailsAfterParams
 			&i.Held,
 			&i.ReleaseAt,
 			&i.RetriedAt,
-			&i.CreatedAt,
 			&i.BulkSendID,
+			&i.CreatedAt,
 			&i.RunID,
 			&i.DispatchedAt,
 		); err != nil {

@@ -95,9 +95,9 @@ type Email struct {
 	ReleaseAt *time.Time
 	// when the 72 hours of its attempts were begun anew: it was released, or somebody had it tried again
 	RetriedAt *time.Time
-	CreatedAt time.Time
 	// the bulk send whose line it was; its content but for the variables is there
 	BulkSendID *uuid.UUID
+	CreatedAt  time.Time
 }
 
 // answers to requests that created something, to be given again for 24 hours

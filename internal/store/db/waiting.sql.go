@@ -118,7 +118,7 @@ func (q *Queries) ListHeldEmails(ctx context.Context, tenantID string) ([]ListHe
 }
 
 const lockEmail = `-- name: LockEmail :one
-SELECT tenant_id, id, dispatch_id, subject, from_address, from_name, template_id, template_version, tags, metadata, trace_parent, class, usage_day, scheduled_at, expires_at, held, release_at, retried_at, created_at, bulk_send_id FROM emails WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, dispatch_id, subject, from_address, from_name, template_id, template_version, tags, metadata, trace_parent, class, usage_day, scheduled_at, expires_at, held, release_at, retried_at, bulk_send_id, created_at FROM emails WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 func (q *Queries) LockEmail(ctx context.Context, tenantID string, iD uuid.UUID) (Email, error) {
@@ -143,8 +143,8 @@ func (q *Queries) LockEmail(ctx context.Context, tenantID string, iD uuid.UUID) 
 		&i.Held,
 		&i.ReleaseAt,
 		&i.RetriedAt,
-		&i.CreatedAt,
 		&i.BulkSendID,
+		&i.CreatedAt,
 	)
 	return i, err
 }
