@@ -138,7 +138,7 @@ func (b *bulkSend) told() bool {
 // drain takes the signals that have come: one look at the database answers all.
 func (b *bulkSend) drain() {
 	for _, channel := range b.signals {
-		for channel.ReceiveAsync(nil) { //nolint:revive // see above
+		for channel.ReceiveAsync(nil) {
 		}
 	}
 }

@@ -43,6 +43,7 @@ func TestRecordHistories(t *testing.T) {
 	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 30*time.Second)
 	record(t, "tenant_quota_changed_limits", flow.TenantQuotaID(tenant))
 
+	recordBulkSend(t, free)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	operator := shared.client(t, shared.Key, "")
 	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast)
@@ -53,6 +54,33 @@ func TestRecordHistories(t *testing.T) {
 		return d.JSON200.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)
 	record(t, "delete_tenant", flow.DeleteTenantID(fast))
+}
+
+// recordBulkSend records a bulk send that is paused, goes on, and meets a full window.
+func recordBulkSend(t *testing.T, c *mailtura.ClientWithResponses) {
+	t.Helper()
+	bulk := upload(t, c, lines("recorded.example.com", 3000))
+	paused, err := c.PauseBulkSendWithResponse(t.Context(), bulk.Id, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, paused.StatusCode(), string(paused.Body))
+	resumed, err := c.ResumeBulkSendWithResponse(t.Context(), bulk.Id, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resumed.StatusCode(), string(resumed.Body))
+	require.Eventually(t, func() bool { return bulkSend(t, c, bulk.Id).Status == "completed" }, 60*time.Second, 100*time.Millisecond)
+	workflowID := bulkSend(t, c, bulk.Id).Workflow.Id
+	require.Eventually(t, func() bool { return ended(t, workflowID) }, 20*time.Second, 50*time.Millisecond)
+	record(t, "bulk_send", workflowID)
+}
+
+// ended reports whether a workflow runs no more.
+func ended(t *testing.T, workflowID string) bool {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
+	require.NoError(t, err)
+	defer c.Close()
+	description, err := c.DescribeWorkflowExecution(t.Context(), workflowID, "")
+	require.NoError(t, err)
+	return description.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
 // record reads the history of a workflow as it is now.
