@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -75,7 +74,7 @@ func (s *Server) sendBatch(ctx context.Context, in *struct {
 ) (*body[BatchAccepted], error) {
 	b := batch{results: make([]BatchResult, len(in.Body.Emails)), pins: pins{}}
 	for i, raw := range in.Body.Emails {
-		e, err := s.readEmail(ctx, raw, b.pins)
+		e, err := s.compileRaw(ctx, raw, b.pins)
 		if fault.KindOf(err) == fault.Unavailable {
 			return nil, err // it says nothing about the email
 		}
@@ -133,23 +132,32 @@ func (b *batch) show(ctx context.Context, s *Server, receipts []intake.Receipt) 
 	return out
 }
 
-// readEmail reads an email as POST /emails does.
-func (s *Server) readEmail(ctx context.Context, raw json.RawMessage, pins pins) (email.Email, error) {
+// compileRaw compiles an email as POST /emails does.
+func (s *Server) compileRaw(ctx context.Context, raw json.RawMessage, known pins) (email.Email, error) {
+	in, err := readJSON[SendEmail](s, raw, "email")
+	if err != nil {
+		return email.Email{}, err
+	}
+	return s.compile(ctx, caller(ctx), &in, known)
+}
+
+// readJSON reads a value that huma would have read had it been a whole body, with the same
+// checks; name says what it is.
+func readJSON[T any](s *Server, raw []byte, name string) (in T, err error) {
 	var value any
-	var in SendEmail
 	if err := json.Unmarshal(raw, &value); err != nil {
-		return email.Email{}, fault.Wrap(err, fault.Malformed, "malformed_request", "The email is not JSON.")
+		return in, fault.Wrap(err, fault.Malformed, "malformed_request", "The %s is not JSON.", name)
 	}
 	registry := s.api.OpenAPI().Components.Schemas
 	path, result := huma.NewPathBuffer([]byte("body"), len("body")), &huma.ValidateResult{}
-	huma.Validate(registry, registry.Schema(sendEmailType, true, ""), path, huma.ModeWriteToServer, value, result)
+	huma.Validate(registry, registry.Schema(reflect.TypeFor[T](), true, ""), path, huma.ModeWriteToServer, value, result)
 	if len(result.Errors) > 0 {
-		return email.Email{}, invalid(result.Errors)
+		return in, invalid(result.Errors)
 	}
-	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&in); err != nil {
-		return email.Email{}, fault.InvalidFields(fault.Field{Location: "body", Code: "invalid_value", Message: "is not of the form of an email"})
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return in, fault.InvalidFields(fault.Field{Location: "body", Code: "invalid_value", Message: "is not of the form that it should be"})
 	}
-	return s.compile(ctx, caller(ctx), &in, pins)
+	return in, nil
 }
 
 // invalid is the fault of what the schema finds.

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
@@ -60,7 +57,7 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 	if err := tenant.MaySend(t.Status); err != nil {
 		return nil, err
 	}
-	in, err := s.readBulkEmail(raw)
+	in, err := readJSON[BulkEmail](s, raw, "first line")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +65,7 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 		in.Class = string(email.Bulk)
 	}
 	c := compiler{
-		tenant: t, out: email.Email{ID: id.New(), TenantID: t.ID, Subject: in.Subject, Tags: in.Tags},
+		tenant: t, pins: pins{}, out: email.Email{ID: id.New(), TenantID: t.ID, Subject: in.Subject, Tags: in.Tags},
 		in: &SendEmail{
 			From: in.From, FromName: in.FromName, ReplyTo: in.ReplyTo, Subject: in.Subject, HTML: in.HTML, Text: in.Text,
 			Template: in.Template, Attachments: in.Attachments, Headers: in.Headers, Tags: in.Tags,
@@ -95,45 +92,16 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 	return b, c.size()
 }
 
-func (s *Server) readBulkEmail(raw []byte) (in BulkEmail, err error) {
-	var value any
-	if err := json.Unmarshal(raw, &value); err != nil {
-		return in, fault.Wrap(err, fault.Malformed, "malformed_request", "The first line is not JSON.")
-	}
-	registry := s.api.OpenAPI().Components.Schemas
-	path, result := huma.NewPathBuffer([]byte("body"), len("body")), &huma.ValidateResult{}
-	huma.Validate(registry, registry.Schema(bulkEmailType, true, ""), path, huma.ModeWriteToServer, value, result)
-	if len(result.Errors) > 0 {
-		return in, invalid(result.Errors)
-	}
-	if err := json.Unmarshal(raw, &in); err != nil {
-		return in, fault.InvalidFields(fault.Field{Location: "body", Code: "invalid_value", Message: "is not of the form of a bulk email"})
-	}
-	return in, nil
-}
-
 // bulkContent pins the template, and finds out what each line must have.
 func (s *Server) bulkContent(ctx context.Context, c *compiler, b *bulkCompiler) error {
 	source := template.Source{Subject: c.in.Subject, HTML: c.in.HTML, Text: c.in.Text}
 	if c.in.Template != "" {
-		t, err := s.Store.Template(ctx, c.tenant.ID, c.in.Template)
-		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
-			c.wrong("body.template", f.Code, f.Detail)
-			return nil
-		}
-		if err != nil {
+		t, err := s.pinned(ctx, c)
+		if err != nil || t == nil {
 			return err
 		}
-		c.out.TemplateID, c.out.TemplateVersion = &t.ID, &t.Version
-		if t.Source.Subject == "" && c.in.Subject == "" {
-			c.wrong("body.subject", "required", "the template has no subject, so the email needs one")
-		}
-		b.required = t.Required
-		if t.Variables != nil {
-			b.required = nil
-			if b.schema, err = template.CompileSchema(t.Variables); err != nil {
-				return fmt.Errorf("compile schema of template %s: %w", t.Name, err)
-			}
+		if b.schema = t.schema; b.schema == nil {
+			b.required = t.Required
 		}
 	}
 	if source == (template.Source{}) {

@@ -43,12 +43,10 @@ type BulkAccepted struct {
 	Errors   []BulkError `json:"errors" doc:"The first 100; GET /bulk-sends/{id}/errors has more"`
 }
 
-var bulkEmailType = reflect.TypeFor[BulkEmail]()
-
 func (s *Server) registerBulkUpload(tags []string) {
 	registry := s.api.OpenAPI().Components.Schemas
 	lines := &huma.Schema{OneOf: []*huma.Schema{
-		registry.Schema(bulkEmailType, true, ""), registry.Schema(reflect.TypeFor[BulkLine](), true, ""),
+		registry.Schema(reflect.TypeFor[BulkEmail](), true, ""), registry.Schema(reflect.TypeFor[BulkLine](), true, ""),
 	}}
 	register(s, tenantAccess, huma.Operation{
 		OperationID: "create-bulk-send", Method: http.MethodPost, Path: bulkPath, Tags: tags, DefaultStatus: http.StatusAccepted,

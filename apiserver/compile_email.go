@@ -39,7 +39,13 @@ type compiler struct {
 }
 
 // pins are templates that the emails of one request have in common.
-type pins map[string]store.Template
+type pins map[string]pinned
+
+// pinned is a template with the schema of its variables, ready to check; nil: it has none.
+type pinned struct {
+	store.Template
+	schema *template.Schema
+}
 
 // compile checks a request against the tenant and makes it an email with its template
 // pinned. The fault has a field for each thing that is wrong.
@@ -260,39 +266,54 @@ func (s *Server) content(ctx context.Context, c *compiler) error {
 	return nil
 }
 
-func (s *Server) pin(ctx context.Context, c *compiler) (err error) {
-	t, known := c.pins[c.in.Template]
-	if !known {
-		if t, err = s.Store.Template(ctx, c.tenant.ID, c.in.Template); err == nil {
-			c.pins[c.in.Template] = t
-		}
-	}
-	if err != nil {
-		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
-			c.wrong("body.template", f.Code, f.Detail)
-			return nil
-		}
+func (s *Server) pin(ctx context.Context, c *compiler) error {
+	t, err := s.pinned(ctx, c)
+	if err != nil || t == nil {
 		return err
-	}
-	c.out.TemplateID, c.out.TemplateVersion = &t.ID, &t.Version
-	if t.Source.Subject == "" && c.in.Subject == "" {
-		c.wrong("body.subject", "required", "the template has no subject, so the email needs one")
 	}
 	if c.in.Subject != "" {
 		if err := s.checkOwn(ctx, c, template.Source{Subject: c.in.Subject}); err != nil {
 			return err
 		}
 	}
-	if t.Variables == nil {
+	if t.schema == nil {
 		c.fields = append(c.fields, template.MissingVariables(t.Required, c.out.Content.Variables)...)
 		return nil
 	}
-	schema, err := template.CompileSchema(t.Variables)
-	if err != nil {
-		return fmt.Errorf("compile schema of template %s: %w", t.Name, err)
-	}
-	c.fields = append(c.fields, schema.Validate(c.out.Content.Variables)...)
+	c.fields = append(c.fields, t.schema.Validate(c.out.Content.Variables)...)
 	return nil
+}
+
+// pinned pins the template that the email names; nil, and what is wrong, when there is none.
+func (s *Server) pinned(ctx context.Context, c *compiler) (*pinned, error) {
+	t, known := c.pins[c.in.Template]
+	if !known {
+		var err error
+		t, err = s.loadTemplate(ctx, c.tenant.ID, c.in.Template)
+		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
+			c.wrong("body.template", f.Code, f.Detail)
+			return nil, nil //nolint:nilnil // it is said what is wrong
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.pins[c.in.Template] = t
+	}
+	c.out.TemplateID, c.out.TemplateVersion = &t.ID, &t.Version
+	if t.Source.Subject == "" && c.in.Subject == "" {
+		c.wrong("body.subject", "required", "the template has no subject, so the email needs one")
+	}
+	return &t, nil
+}
+
+func (s *Server) loadTemplate(ctx context.Context, tenantID, name string) (p pinned, err error) {
+	if p.Template, err = s.Store.Template(ctx, tenantID, name); err != nil || p.Variables == nil {
+		return p, err
+	}
+	if p.schema, err = template.CompileSchema(p.Variables); err != nil {
+		return p, fmt.Errorf("compile schema of template %s: %w", name, err)
+	}
+	return p, nil
 }
 
 // checkOwn checks what the email itself has as Handlebars.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"reflect"
 	"strconv"
 	"time"
 
@@ -45,8 +44,6 @@ type Attachment struct {
 	ContentType string `json:"contentType,omitempty" maxLength:"200" doc:"Guessed from the filename when it is absent" example:"application/pdf"`
 	ContentID   string `json:"contentId,omitempty" maxLength:"200" doc:"Makes it an inline part that html shows by cid:<contentId>" example:"logo"`
 }
-
-var sendEmailType = reflect.TypeFor[SendEmail]()
 
 // Addresses is one address or a list of them.
 type Addresses []string

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -22,7 +21,7 @@ var _ intake.Ledger = (*Store)(nil)
 func (s *Store) Accept(ctx context.Context, now time.Time, requests []intake.Request) (receipts [][]intake.Receipt, err error) {
 	err = s.inSystem(ctx, "accept emails", func(q *db.Queries) error {
 		g := newGroup(now, requests)
-		if err := g.loadSenders(ctx, q); err != nil {
+		if g.senders, err = lockSenders(ctx, q, g.ids, now); err != nil {
 			return err
 		}
 		if err := g.findAnswered(ctx, q); err != nil {
@@ -45,25 +44,19 @@ type group struct {
 	answered map[answerKey]bool
 }
 
-// sender is a tenant of the group.
-type sender struct {
-	err      error // why nothing of it is accepted
-	settings tenant.Settings
-	calendar *quota.Calendar
-}
-
 type answerKey struct{ tenantID, key string }
 
 func newGroup(now time.Time, requests []intake.Request) *group {
 	g := &group{
 		now: now, requests: requests, receipts: make([][]intake.Receipt, len(requests)),
-		senders: map[string]*sender{}, answered: map[answerKey]bool{},
+		answered: map[answerKey]bool{},
 	}
+	known := map[string]bool{}
 	for i, r := range requests {
 		g.receipts[i] = make([]intake.Receipt, len(r.Emails))
 		for _, e := range r.Emails {
-			if g.senders[e.TenantID] == nil {
-				g.senders[e.TenantID] = &sender{err: fault.New(fault.NotFound, "tenant_not_found", "There is no tenant %q.", e.TenantID)}
+			if !known[e.TenantID] {
+				known[e.TenantID] = true
 				g.ids = append(g.ids, e.TenantID)
 			}
 		}
@@ -71,32 +64,6 @@ func newGroup(now time.Time, requests []intake.Request) *group {
 	slices.Sort(g.ids)
 	return g
 }
-
-// loadSenders locks the tenants, and reads what decides whether and how much they may send.
-func (g *group) loadSenders(ctx context.Context, q *db.Queries) error {
-	rows, err := q.GetSenders(ctx, g.ids)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		s := g.senders[row.ID]
-		s.err = tenant.MaySend(tenant.Status(row.Status))
-		if err := json.Unmarshal(row.Settings, &s.settings); err != nil {
-			return err
-		}
-		s.calendar = quota.NewCalendar(s.settings.DailyLimit, s.settings.Location())
-	}
-	usage, err := q.ListUsage(ctx, g.ids, yesterday(g.now))
-	for _, row := range usage {
-		if s := g.senders[row.TenantID]; s.calendar != nil {
-			s.calendar.Load(row.Day.Format(time.DateOnly), int(row.Reserved))
-		}
-	}
-	return err
-}
-
-// yesterday is a date that is over in every time zone but for those where it is today.
-func yesterday(now time.Time) time.Time { return now.UTC().AddDate(0, 0, -1).Truncate(24 * time.Hour) }
 
 // findAnswered finds the idempotency keys of the group that another process has answered
 // meanwhile.

@@ -172,12 +172,7 @@ func (s *Store) turnBulkSend(
 // given back to its day. It gives the dispatches that carry what was cancelled. Fault
 // nothing_to_cancel.
 func (s *Store) CancelBulkSend(ctx context.Context, tenantID string, bulkID uuid.UUID, now time.Time) (dispatches []uuid.UUID, err error) {
-	err = s.inSystem(ctx, "cancel bulk send", func(q *db.Queries) error {
-		var sd sender
-		from := yesterday(now)
-		if err := sd.lock(ctx, q, tenantID, from); err != nil {
-			return err
-		}
+	err = s.asSender(ctx, "cancel bulk send", tenantID, now, func(q *db.Queries, sd *sender) error {
 		row, err := q.LockBulkSend(ctx, tenantID, bulkID)
 		if err != nil {
 			return noBulkSend(translate("lock bulk send", err))
@@ -190,12 +185,9 @@ func (s *Store) CancelBulkSend(ctx context.Context, tenantID string, bulkID uuid
 		if status == BulkCancelled || (status == BulkCompleted && !ended) {
 			return fault.New(fault.Conflict, "nothing_to_cancel", "Nothing of the bulk send can be cancelled any more.")
 		}
-		if err := q.SetBulkSendStatus(ctx, db.SetBulkSendStatusParams{
+		return q.SetBulkSendStatus(ctx, db.SetBulkSendStatusParams{
 			Status: string(BulkCancelled), Now: now, FinishedAt: &now, TenantID: tenantID, ID: bulkID,
-		}); err != nil {
-			return err
-		}
-		return sd.writeUsage(ctx, q, tenantID, from)
+		})
 	})
 	return dispatches, err
 }

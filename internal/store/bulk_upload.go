@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,14 +47,9 @@ func (s *Store) AddBulkBatch(
 	if err != nil {
 		return out, translate("pack lines", err)
 	}
-	err = s.inSystem(ctx, "add bulk batch", func(q *db.Queries) error {
-		w := bulkWriter{q: q, bulkID: bulkID, shared: shared, packed: packed}
-		from := yesterday(now)
-		if err := w.lock(ctx, q, shared.TenantID, from); err != nil {
-			return err
-		}
-		if w.err != nil {
-			return w.err
+	err = s.asSender(ctx, "add bulk batch", shared.TenantID, now, func(q *db.Queries, sd *sender) error {
+		if sd.err != nil {
+			return sd.err
 		}
 		row, err := q.LockBulkSend(ctx, shared.TenantID, bulkID)
 		if err != nil {
@@ -62,17 +58,16 @@ func (s *Store) AddBulkBatch(
 		if BulkStatus(row.Status) != BulkUploading {
 			return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
 		}
-		if out, err = w.write(ctx, row, in, now); err != nil {
-			return err
-		}
-		return w.writeUsage(ctx, q, shared.TenantID, from)
+		w := bulkWriter{sender: sd, q: q, bulkID: bulkID, shared: shared, packed: packed}
+		out, err = w.write(ctx, row, in, now)
+		return err
 	})
 	return out, err
 }
 
 // bulkWriter writes batches of a bulk send, under the locks of its tenant and its row.
 type bulkWriter struct {
-	sender
+	*sender
 	q      *db.Queries
 	bulkID uuid.UUID
 	shared email.Email
@@ -202,7 +197,7 @@ func (s *sender) room(n int, at time.Time) int {
 }
 
 func overLimitText(limit *int) string {
-	return fault.New(fault.Exhausted, "daily_limit_reached", "the daily limit of %d recipients does not allow this one", orZero(limit)).Detail
+	return fmt.Sprintf("the daily limit of %d recipients does not allow this one", orZero(limit))
 }
 
 func optionalTime(t time.Time) *time.Time {

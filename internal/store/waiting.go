@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,9 +10,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/intake"
-	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
-	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 // Release gives up to limit emails that waited for a time that has come, in the order of
@@ -130,77 +127,28 @@ func beingSent() error {
 
 // waiting is an email that is changed while it waits, under the locks that accepting takes.
 type waiting struct {
-	sender
+	*sender
 	q     *db.Queries
 	email db.Email
 }
 
-// changeWaiting runs change on an email of the tenant, and writes what it changes in the
-// tenant's calendar; fault email_not_found.
+// changeWaiting runs change on an email of the tenant; fault email_not_found.
 func (s *Store) changeWaiting(
 	ctx context.Context, operation, tenantID string, emailID uuid.UUID, now time.Time, change func(*waiting) error,
 ) error {
-	return s.inSystem(ctx, operation, func(q *db.Queries) error {
-		w := waiting{q: q}
-		from := yesterday(now)
-		if err := w.lock(ctx, q, tenantID, from); err != nil {
-			return err
-		}
-		var err error
-		if w.email, err = q.LockEmail(ctx, tenantID, emailID); err != nil {
+	return s.asSender(ctx, operation, tenantID, now, func(q *db.Queries, sd *sender) error {
+		locked, err := q.LockEmail(ctx, tenantID, emailID)
+		if err != nil {
 			return notFound(translate("lock email", err), "email_not_found", "There is no such email.")
 		}
-		if err := change(&w); err != nil {
-			return err
-		}
-		return w.writeUsage(ctx, q, tenantID, from)
+		return change(&waiting{sender: sd, q: q, email: locked})
 	})
-}
-
-// lock locks the tenant as accepting does, and reads its calendar.
-func (s *sender) lock(ctx context.Context, q *db.Queries, tenantID string, from time.Time) error {
-	rows, err := q.GetSenders(ctx, []string{tenantID})
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return fault.New(fault.NotFound, "tenant_not_found", "There is no tenant %q.", tenantID)
-	}
-	if err := json.Unmarshal(rows[0].Settings, &s.settings); err != nil {
-		return err
-	}
-	s.err = tenant.MaySend(tenant.Status(rows[0].Status))
-	s.calendar = quota.NewCalendar(s.settings.DailyLimit, s.settings.Location())
-	usage, err := q.ListUsage(ctx, []string{tenantID}, from)
-	for _, row := range usage {
-		s.calendar.Load(row.Day.Format(time.DateOnly), int(row.Reserved))
-	}
-	return err
-}
-
-// writeUsage writes the days that have changed, but for those that are over.
-func (s *sender) writeUsage(ctx context.Context, q *db.Queries, tenantID string, from time.Time) error {
-	var p db.SetUsageParams
-	for day, reserved := range s.calendar.Changed {
-		if d := date(day); !d.Before(from) {
-			p.TenantIds, p.Days, p.Reserved = append(p.TenantIds, tenantID), append(p.Days, d), append(p.Reserved, int32(reserved))
-		}
-	}
-	if len(p.Days) == 0 {
-		return nil
-	}
-	return q.SetUsage(ctx, p)
 }
 
 // Rehold finds new days for the mail that a tenant has held, in order, after its limit, its
 // time zone or its rule for mail over the limit was changed.
 func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) error {
-	return s.inSystem(ctx, "rehold emails", func(q *db.Queries) error {
-		var sd sender
-		from := yesterday(now)
-		if err := sd.lock(ctx, q, tenantID, from); err != nil {
-			return err
-		}
+	return s.asSender(ctx, "rehold emails", tenantID, now, func(q *db.Queries, sd *sender) error {
 		held, err := q.ListHeldEmails(ctx, tenantID)
 		if err != nil {
 			return err
@@ -221,10 +169,7 @@ func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) erro
 		if err := q.SetHeldEmails(ctx, p); err != nil {
 			return err
 		}
-		if err := sd.reholdChunks(ctx, q, tenantID, now); err != nil {
-			return err
-		}
-		return sd.writeUsage(ctx, q, tenantID, from)
+		return sd.reholdChunks(ctx, q, tenantID, now)
 	})
 }
 
