@@ -164,12 +164,14 @@ func stopping(ctx context.Context) bool {
 // settle gives recipients whose attempt was cut off the status that the tenant chose, ends
 // those whose email has expired, and leaves those that are to be sent.
 func (r *delivery) settle(ctx context.Context, due []store.Due) ([]store.Due, error) {
+	now := time.Now().Truncate(time.Microsecond) // as the database keeps it
 	hold := r.tenant.Settings.OnUnknownOutcome == tenant.Hold
 	var cut, expired []uuid.UUID
 	var send []store.Due
 	for _, recipient := range due {
 		if recipient.CutOff {
 			cut = append(cut, recipient.RecipientID)
+			recipient.Seen = now
 		}
 		switch {
 		case recipient.CutOff && hold:
@@ -185,12 +187,12 @@ func (r *delivery) settle(ctx context.Context, due []store.Due) ([]store.Due, er
 		if hold {
 			status = email.Unknown
 		}
-		if err := r.Store.SettleCutOff(ctx, r.in.TenantID, cut, status, time.Now()); err != nil {
+		if err := r.Store.SettleCutOff(ctx, r.in.TenantID, cut, status, now); err != nil {
 			return nil, err
 		}
 	}
 	if len(expired) > 0 {
-		if err := r.Store.ExpireRecipients(ctx, r.in.TenantID, expired, time.Now()); err != nil {
+		if err := r.Store.ExpireRecipients(ctx, r.in.TenantID, expired, now); err != nil {
 			return nil, err
 		}
 	}

@@ -68,6 +68,7 @@ func New(cfg Config) *Server {
 	s.registerBatch()
 	s.registerEmailChanges()
 	s.registerTimeline()
+	s.registerEvents()
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerHealth()

@@ -234,6 +234,72 @@ func (e EmailStatus) Valid() bool {
 	}
 }
 
+// Defines values for EventType.
+const (
+	EventTypeEmailAccepted  EventType = "email.accepted"
+	EventTypeEmailBounced   EventType = "email.bounced"
+	EventTypeEmailCancelled EventType = "email.cancelled"
+	EventTypeEmailDeferred  EventType = "email.deferred"
+	EventTypeEmailExpired   EventType = "email.expired"
+	EventTypeEmailFailed    EventType = "email.failed"
+	EventTypeEmailScheduled EventType = "email.scheduled"
+	EventTypeEmailSent      EventType = "email.sent"
+	EventTypeEmailUnknown   EventType = "email.unknown"
+	EventTypeQuotaReached   EventType = "quota.reached"
+	EventTypeQuotaWarning   EventType = "quota.warning"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeEmailAccepted:
+		return true
+	case EventTypeEmailBounced:
+		return true
+	case EventTypeEmailCancelled:
+		return true
+	case EventTypeEmailDeferred:
+		return true
+	case EventTypeEmailExpired:
+		return true
+	case EventTypeEmailFailed:
+		return true
+	case EventTypeEmailScheduled:
+		return true
+	case EventTypeEmailSent:
+		return true
+	case EventTypeEmailUnknown:
+		return true
+	case EventTypeQuotaReached:
+		return true
+	case EventTypeQuotaWarning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventDataKind.
+const (
+	EventDataKindBcc EventDataKind = "bcc"
+	EventDataKindCc  EventDataKind = "cc"
+	EventDataKindTo  EventDataKind = "to"
+)
+
+// Valid indicates whether the value is a known member of the EventDataKind enum.
+func (e EventDataKind) Valid() bool {
+	switch e {
+	case EventDataKindBcc:
+		return true
+	case EventDataKindCc:
+		return true
+	case EventDataKindTo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RatePer.
 const (
 	RatePerHour   RatePer = "hour"
@@ -257,19 +323,19 @@ func (e RatePer) Valid() bool {
 
 // Defines values for RecipientKind.
 const (
-	Bcc RecipientKind = "bcc"
-	Cc  RecipientKind = "cc"
-	To  RecipientKind = "to"
+	RecipientKindBcc RecipientKind = "bcc"
+	RecipientKindCc  RecipientKind = "cc"
+	RecipientKindTo  RecipientKind = "to"
 )
 
 // Valid indicates whether the value is a known member of the RecipientKind enum.
 func (e RecipientKind) Valid() bool {
 	switch e {
-	case Bcc:
+	case RecipientKindBcc:
 		return true
-	case Cc:
+	case RecipientKindCc:
 		return true
-	case To:
+	case RecipientKindTo:
 		return true
 	default:
 		return false
@@ -579,6 +645,51 @@ func (e ListEmailsParamsStatus) Valid() bool {
 	case ListEmailsParamsStatusSent:
 		return true
 	case ListEmailsParamsStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListEventsParamsType.
+const (
+	ListEventsParamsTypeEmailAccepted  ListEventsParamsType = "email.accepted"
+	ListEventsParamsTypeEmailBounced   ListEventsParamsType = "email.bounced"
+	ListEventsParamsTypeEmailCancelled ListEventsParamsType = "email.cancelled"
+	ListEventsParamsTypeEmailDeferred  ListEventsParamsType = "email.deferred"
+	ListEventsParamsTypeEmailExpired   ListEventsParamsType = "email.expired"
+	ListEventsParamsTypeEmailFailed    ListEventsParamsType = "email.failed"
+	ListEventsParamsTypeEmailScheduled ListEventsParamsType = "email.scheduled"
+	ListEventsParamsTypeEmailSent      ListEventsParamsType = "email.sent"
+	ListEventsParamsTypeEmailUnknown   ListEventsParamsType = "email.unknown"
+	ListEventsParamsTypeQuotaReached   ListEventsParamsType = "quota.reached"
+	ListEventsParamsTypeQuotaWarning   ListEventsParamsType = "quota.warning"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsType enum.
+func (e ListEventsParamsType) Valid() bool {
+	switch e {
+	case ListEventsParamsTypeEmailAccepted:
+		return true
+	case ListEventsParamsTypeEmailBounced:
+		return true
+	case ListEventsParamsTypeEmailCancelled:
+		return true
+	case ListEventsParamsTypeEmailDeferred:
+		return true
+	case ListEventsParamsTypeEmailExpired:
+		return true
+	case ListEventsParamsTypeEmailFailed:
+		return true
+	case ListEventsParamsTypeEmailScheduled:
+		return true
+	case ListEventsParamsTypeEmailSent:
+		return true
+	case ListEventsParamsTypeEmailUnknown:
+		return true
+	case ListEventsParamsTypeQuotaReached:
+		return true
+	case ListEventsParamsTypeQuotaWarning:
 		return true
 	default:
 		return false
@@ -989,6 +1100,91 @@ type EmailClass string
 
 // EmailStatus What the recipients' statuses make together: under way as long as one of them is, then the worst of them
 type EmailStatus string
+
+// Event defines model for Event.
+type Event struct {
+	Data EventData `json:"data"`
+
+	// Id Ascends in the order of the log
+	//
+	// Examples: evt_0000000yqs800r0000000000b4
+	Id        string    `json:"id"`
+	Timestamp time.Time `json:"timestamp"`
+	Type      EventType `json:"type"`
+}
+
+// EventType defines model for Event.Type.
+type EventType string
+
+// EventData defines model for EventData.
+type EventData struct {
+	// Attempt Number of the attempt that it tells of, from 1
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Code SMTP reply code of the attempt; absent when there was no answer
+	//
+	// Examples: 250
+	Code *int64 `json:"code,omitempty"`
+
+	// Day Of quota.*: the day in the tenant's time zone
+	//
+	// Examples: 2026-11-24
+	Day *string `json:"day,omitempty"`
+
+	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
+	EmailId *string `json:"emailId,omitempty"`
+
+	// EnhancedCode Examples: 5.1.1
+	EnhancedCode *string        `json:"enhancedCode,omitempty"`
+	Kind         *EventDataKind `json:"kind,omitempty"`
+
+	// Limit Of quota.*: recipients a day
+	Limit *int64 `json:"limit,omitempty"`
+
+	// NextAttemptAt Of email.deferred
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
+
+	// Percent Of quota.*: the share of the limit that was come to
+	//
+	// Examples: 80
+	Percent *int64 `json:"percent,omitempty"`
+
+	// Recipient Examples: ada@example.com
+	Recipient *string `json:"recipient,omitempty"`
+
+	// RecipientId Examples: rcp_01h455vb4pex5vsknk084sn02q
+	RecipientId *string `json:"recipientId,omitempty"`
+
+	// Reply Examples: OK: queued
+	Reply *string `json:"reply,omitempty"`
+
+	// ResetsAt Of quota.*: when the next day begins
+	ResetsAt *time.Time `json:"resetsAt,omitempty"`
+
+	// ScheduledAt Of email.scheduled
+	ScheduledAt *time.Time `json:"scheduledAt,omitempty"`
+
+	// Subject As it was asked for; absent when the template has it
+	Subject *string   `json:"subject,omitempty"`
+	Tags    *[]string `json:"tags,omitempty"`
+
+	// TemplateId Examples: tpl_01h455vb4pex5vsknk084sn02q
+	TemplateId *string `json:"templateId,omitempty"`
+
+	// Used Of quota.*: recipients reserved on the day
+	Used *int64 `json:"used,omitempty"`
+}
+
+// EventDataKind defines model for EventData.Kind.
+type EventDataKind string
+
+// EventList defines model for EventList.
+type EventList struct {
+	Items []Event `json:"items"`
+
+	// NextCursor Pass it as after to go on, also later: the log grows behind it. null while the log is empty
+	NextCursor *string `json:"nextCursor"`
+}
 
 // ListAPIKey defines model for ListAPIKey.
 type ListAPIKey struct {
@@ -1674,6 +1870,24 @@ type GetEmailTimelineParams struct {
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Limit How many at the most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After Id of an event, or nextCursor of the answer before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Type Only events of these types, separated by commas
+	Type *[]ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// ListEventsParamsType defines parameters for ListEvents.
+type ListEventsParamsType string
+
 // ListOperatorKeysParams defines parameters for ListOperatorKeys.
 type ListOperatorKeysParams struct {
 	// Limit How many at the most
@@ -2072,6 +2286,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
 	GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents Read the log of events
+	//
+	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+	//
+	// Corresponds with GET /api/v1/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperatorKeys List operator keys
 	//
@@ -2596,6 +2817,23 @@ func (c *Client) RetryEmail(ctx context.Context, id string, params *RetryEmailPa
 // Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
 func (c *Client) GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEmailTimelineRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents Read the log of events
+//
+// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+//
+// Corresponds with GET /api/v1/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4118,6 +4356,99 @@ func NewGetEmailTimelineRequest(server string, id string, params *GetEmailTimeli
 	return req, nil
 }
 
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListOperatorKeysRequest constructs an http.Request for the ListOperatorKeys method
 func NewListOperatorKeysRequest(server string, params *ListOperatorKeysParams) (*http.Request, error) {
 	var err error
@@ -5158,6 +5489,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
 	GetEmailTimelineWithResponse(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*GetEmailTimelineResponse, error)
+
+	// ListEventsWithResponse Read the log of events
+	//
+	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
 	// ListOperatorKeysWithResponse List operator keys
 	//
@@ -7153,6 +7493,96 @@ func (r GetEmailTimelineResponse) ContentType() string {
 	return ""
 }
 
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListOperatorKeysResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8911,6 +9341,21 @@ func (c *ClientWithResponses) GetEmailTimelineWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetEmailTimelineResponse(rsp)
+}
+
+// ListEventsWithResponse Read the log of events
+//
+// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
 }
 
 // ListOperatorKeysWithResponse List operator keys
@@ -10703,6 +11148,81 @@ func ParseGetEmailTimelineResponse(rsp *http.Response) (*GetEmailTimelineRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Timeline
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -22,6 +22,7 @@ const (
 	Template  Kind = "tpl"
 	APIKey    Kind = "key"
 	Deletion  Kind = "del"
+	Event     Kind = "evt"
 	Request   Kind = "req"
 )
 

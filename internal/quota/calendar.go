@@ -14,17 +14,24 @@ const farthest = 366
 type Calendar struct {
 	limit    *int // nil: none
 	loc      *time.Location
-	reserved map[string]int // by date
+	reserved map[string]int       // by date
+	told     map[string]int       // by date: the share of the limit that the tenant was told of
+	asked    map[string]time.Time // dates that were to be reserved on, with their ends
 	changed  map[string]bool
 }
 
 // NewCalendar makes a calendar without reservations.
 func NewCalendar(limit *int, loc *time.Location) *Calendar {
-	return &Calendar{limit: limit, loc: loc, reserved: map[string]int{}, changed: map[string]bool{}}
+	return &Calendar{
+		limit: limit, loc: loc, reserved: map[string]int{}, told: map[string]int{}, asked: map[string]time.Time{}, changed: map[string]bool{},
+	}
 }
 
-// Load says what is reserved on a day ("2026-11-24").
-func (c *Calendar) Load(day string, reserved int) { c.reserved[day] = reserved }
+// Load says what is reserved on a day ("2026-11-24"), and what share of the limit, in
+// percent, the tenant was told of.
+func (c *Calendar) Load(day string, reserved, told int) {
+	c.reserved[day], c.told[day] = reserved, told
+}
 
 // Standing is where the tenant stands on the day of an instant.
 func (c *Calendar) Standing(at time.Time) Standing {
@@ -35,7 +42,8 @@ func (c *Calendar) Standing(at time.Time) Standing {
 // Reserve takes n recipients on the day of an instant; ok is false, and nothing is taken,
 // when the limit does not allow that.
 func (c *Calendar) Reserve(n int, at time.Time) (day string, ok bool) {
-	day, _ = Day(at, c.loc)
+	day, resetsAt := Day(at, c.loc)
+	c.asked[day] = resetsAt
 	if c.limit != nil && c.reserved[day]+n > *c.limit {
 		return day, false
 	}
@@ -71,12 +79,55 @@ func (c *Calendar) add(day string, n int) {
 	c.changed[day] = true
 }
 
-// Changed are the days that Reserve, Defer and Return have changed, with what is reserved
-// on them now; sorted, so that writers take them in the same order.
-func (c *Calendar) Changed(yield func(day string, reserved int) bool) {
+// DayUse is what a tenant has reserved on a day, and the share of its limit, in percent,
+// that it was told of.
+type DayUse struct {
+	Day      string
+	Reserved int
+	Told     int
+}
+
+// Changed are the days that Reserve, Defer, Return and Tell have changed; sorted, so that
+// writers take them in the same order.
+func (c *Calendar) Changed(yield func(DayUse) bool) {
 	for _, day := range slices.Sorted(maps.Keys(c.changed)) {
-		if !yield(day, c.reserved[day]) {
+		if !yield(DayUse{Day: day, Reserved: c.reserved[day], Told: c.told[day]}) {
 			return
 		}
 	}
+}
+
+// Shares of a daily limit, in percent, that a tenant is told of.
+var shares = [...]int{80, 90, Full}
+
+// Full is the share at which nothing is left.
+const Full = 100
+
+// Crossing is a share of the limit that the use of a day has come to.
+type Crossing struct {
+	Day      string    `json:"day"`
+	Percent  int       `json:"percent"`
+	Limit    int       `json:"limit"`
+	Used     int       `json:"used"`
+	ResetsAt time.Time `json:"resetsAt"`
+}
+
+// Tell gives the shares that the days which were to be reserved on have come to: each once
+// a day, whatever is given back or changed meanwhile.
+func (c *Calendar) Tell() (crossed []Crossing) {
+	if c.limit == nil {
+		return nil
+	}
+	for _, day := range slices.Sorted(maps.Keys(c.asked)) {
+		for _, share := range shares {
+			if c.told[day] >= share || c.reserved[day]*Full < share**c.limit || (*c.limit == 0 && share < Full) {
+				continue
+			}
+			c.told[day], c.changed[day] = share, true
+			crossed = append(crossed, Crossing{
+				Day: day, Percent: share, Limit: *c.limit, Used: c.reserved[day], ResetsAt: c.asked[day].UTC(),
+			})
+		}
+	}
+	return crossed
 }

@@ -10,11 +10,12 @@ import (
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
 )
 
 // write writes what was accepted, with the days that it is reserved on and the answers
-// that it was given. When nothing was, nothing is written.
+// that it was given.
 func (g *group) write(ctx context.Context, q *db.Queries) error {
 	p := db.WriteGroupParams{CreatedAt: g.now}
 	for i, r := range g.requests {
@@ -33,19 +34,22 @@ func (g *group) write(ctx context.Context, q *db.Queries) error {
 			}
 		}
 	}
-	if len(p.Ids) == 0 {
+	crossed := map[string][]quota.Crossing{}
+	var usage db.SetUsageParams
+	for _, id := range g.ids {
+		if c := g.senders[id].calendar; c != nil {
+			crossed[id] = c.Tell()
+			for use := range c.Changed {
+				addUsage(&usage, id, use)
+			}
+		}
+	}
+	if len(usage.Days) == 0 { // then nothing was accepted, and no limit come to
 		return nil
 	}
-	for _, id := range g.ids {
-		s := g.senders[id]
-		if s.calendar == nil {
-			continue
-		}
-		for day, reserved := range s.calendar.Changed {
-			p.UsageTenantIds = append(p.UsageTenantIds, id)
-			p.UsageDays = append(p.UsageDays, date(day))
-			p.UsageReserved = append(p.UsageReserved, int32(reserved))
-		}
+	p.UsageTenantIds, p.UsageDays, p.UsageReserved, p.UsageTold = usage.TenantIds, usage.Days, usage.Reserved, usage.Told
+	if err := tellOfQuota(ctx, q, crossed, g.now); err != nil {
+		return err
 	}
 	return q.WriteGroup(ctx, p)
 }
@@ -109,6 +113,12 @@ func addEmail(p *db.WriteGroupParams, e email.Email, receipt intake.Receipt) err
 		p.Addresses = append(p.Addresses, r.Address.Addr)
 		p.Names = append(p.Names, r.Address.Name)
 		p.Statuses = append(p.Statuses, string(receipt.Status))
+		if receipt.Status == email.Scheduled {
+			p.ScheduledTenantIds = append(p.ScheduledTenantIds, e.TenantID)
+			p.ScheduledEmailIds = append(p.ScheduledEmailIds, e.ID)
+			p.ScheduledRecipientIds = append(p.ScheduledRecipientIds, r.ID)
+			p.ScheduledFor = append(p.ScheduledFor, e.ScheduledAt.Format(time.RFC3339Nano))
+		}
 	}
 	return nil
 }

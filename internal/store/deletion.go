@@ -14,7 +14,7 @@ import (
 // TenantTables are the tables that DeleteTenantRows empties, children before parents. What
 // belongs to emails goes with them.
 var TenantTables = []string{
-	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "daily_usage",
+	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "events", "daily_usage",
 	"template_versions", "templates", "idempotency_keys", "api_keys",
 }
 
@@ -47,6 +47,7 @@ func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chu
 		"bulk_send_errors":  q.DeleteTenantBulkSendErrors,
 		"bulk_send_chunks":  q.DeleteTenantBulkSendChunks,
 		"bulk_sends":        q.DeleteTenantBulkSends,
+		"events":            q.DeleteTenantEvents,
 		"daily_usage":       q.DeleteTenantDailyUsage,
 		"template_versions": q.DeleteTenantTemplateVersions,
 		"templates":         q.DeleteTenantTemplates,

@@ -22,9 +22,10 @@ type Due struct {
 	RecipientID uuid.UUID
 	EmailID     uuid.UUID
 	Address     string
-	Attempts    int  // so far
-	CutOff      bool // its last attempt ended without an outcome
-	Expired     bool // its email is of no use any more
+	Attempts    int       // so far
+	Seen        time.Time // when it was last changed; who claims it compares
+	CutOff      bool      // its last attempt ended without an outcome
+	Expired     bool      // its email is of no use any more
 }
 
 // ListDue gives up to limit recipients of a dispatch whose turn it is.
@@ -39,7 +40,7 @@ func (s *Store) ListDue(ctx context.Context, tenantID string, dispatch uuid.UUID
 	for i, row := range rows {
 		due[i] = Due{
 			RecipientID: row.ID, EmailID: row.EmailID, Address: row.Address,
-			Attempts: int(row.Attempts), CutOff: email.Status(row.Status) == email.Sending,
+			Attempts: int(row.Attempts), Seen: row.UpdatedAt, CutOff: email.Status(row.Status) == email.Sending,
 			Expired: row.ExpiresAt != nil && !now.Before(*row.ExpiresAt),
 		}
 	}
@@ -180,12 +181,12 @@ func toEmail(row db.ListEmailsToComposeRow) email.Email {
 }
 
 // StartAttempts writes an attempt for each recipient before it is handed over, and gives
-// the attempt's number by recipient. A recipient that another worker has taken meanwhile
-// is not among them.
+// the attempt's number by recipient. A recipient that was changed since it was seen (taken by
+// another worker, cancelled, retried in another dispatch) is not among them.
 func (s *Store) StartAttempts(ctx context.Context, tenantID string, due []Due, now time.Time) (map[uuid.UUID]int, error) {
 	p := db.StartAttemptsParams{TenantID: tenantID, Now: now}
 	for _, d := range due {
-		p.Ids, p.Seen = append(p.Ids, d.RecipientID), append(p.Seen, int32(d.Attempts))
+		p.Ids, p.Seen = append(p.Ids, d.RecipientID), append(p.Seen, d.Seen)
 	}
 	rows, err := s.q.StartAttempts(ctx, p)
 	if err != nil {

@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/mailtura/mailtura/internal/event"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
@@ -41,7 +44,7 @@ func lockSenders(ctx context.Context, q *db.Queries, ids []string, now time.Time
 	usage, err := q.ListUsage(ctx, ids, yesterday(now))
 	for _, row := range usage {
 		if s := senders[row.TenantID]; s.calendar != nil {
-			s.calendar.Load(row.Day.Format(time.DateOnly), int(row.Reserved))
+			s.calendar.Load(row.Day.Format(time.DateOnly), int(row.Reserved), int(row.Told))
 		}
 	}
 	return senders, err
@@ -67,20 +70,51 @@ func (s *Store) asSender(
 		if err := change(q, sd); err != nil {
 			return err
 		}
-		return sd.writeUsage(ctx, q, tenantID, yesterday(now))
+		return sd.writeUsage(ctx, q, tenantID, yesterday(now), now)
 	})
 }
 
-// writeUsage writes the days that have changed, but for those before an instant, which are over.
-func (s *sender) writeUsage(ctx context.Context, q *db.Queries, tenantID string, from time.Time) error {
+// writeUsage writes the days that have changed, but for those before an instant, which are
+// over, and tells of what they have come to.
+func (s *sender) writeUsage(ctx context.Context, q *db.Queries, tenantID string, from, now time.Time) error {
+	if err := tellOfQuota(ctx, q, map[string][]quota.Crossing{tenantID: s.calendar.Tell()}, now); err != nil {
+		return err
+	}
 	var p db.SetUsageParams
-	for day, reserved := range s.calendar.Changed {
-		if d := date(day); !d.Before(from) {
-			p.TenantIds, p.Days, p.Reserved = append(p.TenantIds, tenantID), append(p.Days, d), append(p.Reserved, int32(reserved))
+	for use := range s.calendar.Changed {
+		if d := date(use.Day); !d.Before(from) {
+			addUsage(&p, tenantID, use)
 		}
 	}
 	if len(p.Days) == 0 {
 		return nil
 	}
 	return q.SetUsage(ctx, p)
+}
+
+func addUsage(p *db.SetUsageParams, tenantID string, use quota.DayUse) {
+	p.TenantIds, p.Days = append(p.TenantIds, tenantID), append(p.Days, date(use.Day))
+	p.Reserved, p.Told = append(p.Reserved, int32(use.Reserved)), append(p.Told, int16(use.Told))
+}
+
+// tellOfQuota appends the events of shares of daily limits that were come to, by tenant.
+func tellOfQuota(ctx context.Context, q *db.Queries, crossed map[string][]quota.Crossing, now time.Time) error {
+	p := db.InsertEventsParams{Now: now}
+	for _, tenantID := range slices.Sorted(maps.Keys(crossed)) {
+		for _, c := range crossed[tenantID] {
+			data, err := json.Marshal(c)
+			if err != nil {
+				return err
+			}
+			kind := event.QuotaWarning
+			if c.Percent == quota.Full {
+				kind = event.QuotaReached
+			}
+			p.TenantIds, p.Types, p.Data = append(p.TenantIds, tenantID), append(p.Types, string(kind)), append(p.Data, string(data))
+		}
+	}
+	if len(p.Types) == 0 {
+		return nil
+	}
+	return q.InsertEvents(ctx, p)
 }

@@ -31,7 +31,7 @@ func TestStory_WithItsAttempts(t *testing.T) {
 	outcome := deferred(due[0].RecipientID, 1, time.Now().Add(-time.Second))
 	outcome.FinishedAt, outcome.Dialogue = time.Now().Truncate(time.Microsecond), "C: EHLO acme.com\nS: 250 hello"
 	require.NoError(t, b.FinishAttempts(t.Context(), acme, []store.Outcome{outcome}))
-	_, err = b.StartAttempts(t.Context(), acme, []store.Due{{RecipientID: due[0].RecipientID, Attempts: 1}}, time.Now())
+	_, err = b.StartAttempts(t.Context(), acme, b.due(dispatch, time.Now())[:1], time.Now())
 	require.NoError(t, err)
 
 	story, err = b.Story(t.Context(), acme, e.ID)

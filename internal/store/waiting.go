@@ -81,8 +81,8 @@ func (s *Store) Reschedule(ctx context.Context, tenantID string, emailID uuid.UU
 			release = now // the next release takes it
 			receipt.Status = email.Scheduled
 		}
-		if err := w.q.SetRecipientsStatus(ctx, db.SetRecipientsStatusParams{
-			Status: string(receipt.Status), Now: now, TenantID: tenantID, EmailIds: []uuid.UUID{emailID},
+		if err := w.q.RescheduleRecipients(ctx, db.RescheduleRecipientsParams{
+			Status: string(receipt.Status), Now: now, TenantID: tenantID, EmailID: emailID, ScheduledAt: at,
 		}); err != nil {
 			return err
 		}

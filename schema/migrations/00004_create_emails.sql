@@ -120,11 +120,13 @@ COMMENT ON COLUMN attempts.dialogue IS 'what both sides said, a line each, witho
 CREATE TABLE daily_usage (
     tenant_id text COLLATE "C" NOT NULL REFERENCES tenants (id),
     day       date    NOT NULL,
-    reserved  integer NOT NULL,
+    reserved  integer  NOT NULL,
+    told      smallint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, day),
     CONSTRAINT daily_usage_reserved_positive CHECK (reserved >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE daily_usage IS 'recipients reserved per calendar day of the tenant''s time zone; days to come have those that are scheduled or held';
+COMMENT ON COLUMN daily_usage.told IS 'the highest share of the limit, in percent, that an event has told of';
 
 ALTER TABLE dispatches ENABLE ROW LEVEL SECURITY;
 CREATE POLICY dispatches_tenant ON dispatches TO mailtura_request

@@ -5,21 +5,26 @@ SELECT id, status, settings FROM tenants WHERE id = ANY(@ids::text[]) ORDER BY i
 
 -- name: ListUsage :many
 -- What tenants have reserved on a day and later ones.
-SELECT tenant_id, day, reserved FROM daily_usage WHERE tenant_id = ANY(@tenant_ids::text[]) AND day >= @from_day;
+SELECT tenant_id, day, reserved, told FROM daily_usage WHERE tenant_id = ANY(@tenant_ids::text[]) AND day >= @from_day;
 
 -- name: SetUsage :exec
-INSERT INTO daily_usage (tenant_id, day, reserved)
-SELECT unnest(@tenant_ids::text[]), unnest(@days::date[]), unnest(@reserved::integer[])
-ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved;
+INSERT INTO daily_usage (tenant_id, day, reserved, told)
+SELECT unnest(@tenant_ids::text[]), unnest(@days::date[]), unnest(@reserved::integer[]), unnest(@told::smallint[])
+ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved, told = excluded.told;
+
+-- name: InsertEvents :exec
+-- Events that are of no recipient.
+INSERT INTO events (tenant_id, type, data, created_at)
+SELECT unnest(@tenant_ids::text[]), unnest(@types::text[]), unnest(@data::text[])::jsonb, @now::timestamptz;
 
 -- name: WriteGroup :exec
 -- Everything of a group of accepted emails in one statement: a row per array element.
 -- Tags come joined with the unit separator (U+001F), since an array of arrays can not be
 -- unnested; a nil id, version 0 and the epoch stand for null.
 WITH usage AS (
-    INSERT INTO daily_usage (tenant_id, day, reserved)
-    SELECT unnest(@usage_tenant_ids::text[]), unnest(@usage_days::date[]), unnest(@usage_reserved::integer[])
-    ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved
+    INSERT INTO daily_usage (tenant_id, day, reserved, told)
+    SELECT unnest(@usage_tenant_ids::text[]), unnest(@usage_days::date[]), unnest(@usage_reserved::integer[]), unnest(@usage_told::smallint[])
+    ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved, told = excluded.told
 ), answer AS (
     INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body)
     SELECT unnest(@answer_tenant_ids::text[]), unnest(@answer_keys::text[]), unnest(@answer_hashes::bytea[]),
@@ -40,6 +45,13 @@ WITH usage AS (
 ), content AS (
     INSERT INTO email_contents (tenant_id, email_id, content)
     SELECT unnest(@tenant_ids::text[]), unnest(@ids::uuid[]), unnest(@contents::bytea[])
+), event AS (
+    INSERT INTO events (tenant_id, type, email_id, recipient_id, data, created_at)
+    SELECT unnest(@recipient_tenant_ids::text[]), 'email.accepted', unnest(@recipient_email_ids::uuid[]), unnest(@recipient_ids::uuid[]),
+        NULL::jsonb, @created_at
+    UNION ALL
+    SELECT unnest(@scheduled_tenant_ids::text[]), 'email.scheduled', unnest(@scheduled_email_ids::uuid[]),
+        unnest(@scheduled_recipient_ids::uuid[]), jsonb_build_object('scheduledAt', unnest(@scheduled_for::text[])), @created_at
 )
 INSERT INTO recipients (tenant_id, id, email_id, position, kind, address, name, status, updated_at)
 SELECT unnest(@recipient_tenant_ids::text[]), unnest(@recipient_ids::uuid[]), unnest(@recipient_email_ids::uuid[]),

@@ -23,6 +23,10 @@ DELETE FROM dispatches WHERE ctid = ANY(ARRAY(
 DELETE FROM daily_usage WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM daily_usage WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantEvents :execrows
+DELETE FROM events WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM events WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: DeleteTenantTemplateVersions :execrows
 DELETE FROM template_versions WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM template_versions WHERE tenant_id = @tenant_id::text LIMIT @chunk));
@@ -58,6 +62,7 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM bulk_send_errors WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM bulk_sends WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM events WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = @tenant_id::text)

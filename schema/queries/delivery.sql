@@ -28,13 +28,13 @@ FROM emails e JOIN email_contents c ON c.tenant_id = e.tenant_id AND c.email_id 
 WHERE e.id = ANY(@ids::uuid[]) AND c.tenant_id = @tenant_id;
 
 -- name: StartAttempts :many
--- Writes the ledger before any hand-over. A recipient whose count of attempts has moved
--- since it was loaded belongs to another worker and is left out.
+-- Writes the ledger before any hand-over. A recipient that has changed since it was loaded
+-- (another worker has claimed it, it was cancelled, a retry has moved it to another dispatch) is left out.
 WITH claimed AS (
     UPDATE recipients
     SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = @now
     WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND status IN ('queued', 'deferred')
-        AND attempts = (@seen::integer[])[array_position(@ids::uuid[], id)]
+        AND updated_at = (@seen::timestamptz[])[array_position(@ids::uuid[], id)]
     RETURNING id, attempts
 )
 INSERT INTO attempts (tenant_id, recipient_id, number, started_at)
@@ -59,24 +59,39 @@ WITH outcome AS (
     WHERE a.tenant_id = @tenant_id AND a.recipient_id = ANY(@recipient_ids::uuid[])
         AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
+), told AS (
+    UPDATE recipients r
+    SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
+        next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
+    FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
+    WHERE r.tenant_id = @tenant_id AND r.id = ANY(@recipient_ids::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number
+    RETURNING r.*
 )
-UPDATE recipients r
-SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
-    next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
-FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
-WHERE r.tenant_id = @tenant_id AND r.id = ANY(@recipient_ids::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number;
+INSERT INTO events (tenant_id, type, email_id, recipient_id, attempt, data, created_at)
+SELECT t.tenant_id, 'email.' || t.status, t.email_id, t.id, t.attempts,
+    CASE WHEN t.next_attempt_at IS NOT NULL THEN jsonb_build_object('nextAttemptAt', t.next_attempt_at) END, t.updated_at
+FROM told t WHERE t.status <> 'queued';
 
 -- name: SettleCutOff :exec
 -- The attempts of these recipients ended without a known outcome.
 WITH finished AS (
     UPDATE attempts a SET finished_at = @now, verdict = 'unknown'
     WHERE a.tenant_id = @tenant_id AND a.recipient_id = ANY(@ids::uuid[]) AND a.finished_at IS NULL
+), told AS (
+    UPDATE recipients r
+    SET status = @status, reason = 'cut_off', detail = 'the attempt was cut off before its outcome was known', updated_at = @now
+    WHERE r.tenant_id = @tenant_id AND r.id = ANY(@ids::uuid[]) AND r.status = 'sending'
+    RETURNING r.*
 )
-UPDATE recipients r
-SET status = @status, reason = 'cut_off', detail = 'the attempt was cut off before its outcome was known', updated_at = @now
-WHERE r.tenant_id = @tenant_id AND r.id = ANY(@ids::uuid[]) AND r.status = 'sending';
+INSERT INTO events (tenant_id, type, email_id, recipient_id, attempt, created_at)
+SELECT t.tenant_id, 'email.unknown', t.email_id, t.id, t.attempts, @now FROM told t;
 
 -- name: ExpireRecipients :exec
 -- These recipients' emails expired before their turn came.
-UPDATE recipients SET status = 'expired', next_attempt_at = NULL, updated_at = @now
-WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND status IN ('queued', 'deferred');
+WITH told AS (
+    UPDATE recipients r SET status = 'expired', next_attempt_at = NULL, updated_at = @now
+    WHERE r.tenant_id = @tenant_id AND r.id = ANY(@ids::uuid[]) AND r.status IN ('queued', 'deferred')
+    RETURNING r.*
+)
+INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
+SELECT t.tenant_id, 'email.expired', t.email_id, t.id, @now FROM told t;

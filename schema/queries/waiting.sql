@@ -20,9 +20,15 @@ SELECT * FROM emails WHERE tenant_id = @tenant_id AND id = @id FOR UPDATE;
 
 -- name: CancelRecipients :many
 -- Ends what is not under way and not final, and tells how many attempts each has had.
-UPDATE recipients SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
-WHERE tenant_id = @tenant_id AND email_id = @email_id AND status IN ('scheduled', 'held', 'queued', 'deferred')
-RETURNING attempts;
+WITH cancelled AS (
+    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
+    WHERE r.tenant_id = @tenant_id AND r.email_id = @email_id AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING r.*
+), told AS (
+    INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
+    SELECT c.tenant_id, 'email.cancelled', c.email_id, c.id, @now FROM cancelled c
+)
+SELECT attempts FROM cancelled;
 
 -- name: RetryRecipients :execrows
 UPDATE recipients SET status = 'queued', next_attempt_at = NULL, updated_at = @now
@@ -45,9 +51,14 @@ UPDATE emails SET dispatch_id = NULL, release_at = NULL, retried_at = @now,
     expires_at = CASE WHEN expires_at > @now THEN expires_at END
 WHERE tenant_id = @tenant_id AND id = @id;
 
--- name: SetRecipientsStatus :exec
-UPDATE recipients SET status = @status, updated_at = @now
-WHERE tenant_id = @tenant_id AND email_id = ANY(@email_ids::uuid[]) AND status IN ('scheduled', 'held');
+-- name: RescheduleRecipients :exec
+WITH told AS (
+    UPDATE recipients r SET status = @status, updated_at = @now
+    WHERE r.tenant_id = @tenant_id AND r.email_id = @email_id AND r.status IN ('scheduled', 'held')
+    RETURNING r.*
+)
+INSERT INTO events (tenant_id, type, email_id, recipient_id, data, created_at)
+SELECT t.tenant_id, 'email.scheduled', t.email_id, t.id, jsonb_build_object('scheduledAt', @scheduled_at::timestamptz), @now FROM told t;
 
 -- name: ListHeldEmails :many
 -- Emails of a tenant that are held for a day with room, in order, with the number of their

@@ -296,6 +296,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the log of events
+         * @description What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+         */
+        get: operations["list-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator-keys": {
         parameters: {
             query?: never;
@@ -866,6 +886,89 @@ export interface components {
             templateVersion?: number;
             /** @description The Temporal workflow that sends it; null for the moment before one does */
             workflow: components["schemas"]["Workflow"];
+        };
+        Event: {
+            data: components["schemas"]["EventData"];
+            /**
+             * @description Ascends in the order of the log
+             * @example evt_0000000yqs800r0000000000b4
+             */
+            id: string;
+            /** Format: date-time */
+            timestamp: string;
+            /** @enum {string} */
+            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached";
+        };
+        EventData: {
+            /**
+             * Format: int64
+             * @description Number of the attempt that it tells of, from 1
+             */
+            attempt?: number;
+            /**
+             * Format: int64
+             * @description SMTP reply code of the attempt; absent when there was no answer
+             * @example 250
+             */
+            code?: number;
+            /**
+             * @description Of quota.*: the day in the tenant's time zone
+             * @example 2026-11-24
+             */
+            day?: string;
+            /** @example msg_01h455vb4pex5vsknk084sn02q */
+            emailId?: string;
+            /** @example 5.1.1 */
+            enhancedCode?: string;
+            /** @enum {string} */
+            kind?: "to" | "cc" | "bcc";
+            /**
+             * Format: int64
+             * @description Of quota.*: recipients a day
+             */
+            limit?: number;
+            /**
+             * Format: date-time
+             * @description Of email.deferred
+             */
+            nextAttemptAt?: string;
+            /**
+             * Format: int64
+             * @description Of quota.*: the share of the limit that was come to
+             * @example 80
+             */
+            percent?: number;
+            /** @example ada@example.com */
+            recipient?: string;
+            /** @example rcp_01h455vb4pex5vsknk084sn02q */
+            recipientId?: string;
+            /** @example OK: queued */
+            reply?: string;
+            /**
+             * Format: date-time
+             * @description Of quota.*: when the next day begins
+             */
+            resetsAt?: string;
+            /**
+             * Format: date-time
+             * @description Of email.scheduled
+             */
+            scheduledAt?: string;
+            /** @description As it was asked for; absent when the template has it */
+            subject?: string;
+            tags?: string[];
+            /** @example tpl_01h455vb4pex5vsknk084sn02q */
+            templateId?: string;
+            /**
+             * Format: int64
+             * @description Of quota.*: recipients reserved on the day
+             */
+            used?: number;
+        };
+        EventList: {
+            items: components["schemas"]["Event"][];
+            /** @description Pass it as after to go on, also later: the log grows behind it. null while the log is empty */
+            nextCursor: string | null;
         };
         ListAPIKey: {
             items: components["schemas"]["APIKey"][];
@@ -3164,6 +3267,99 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-events": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description Id of an event, or nextCursor of the answer before */
+                after?: string;
+                /** @description Only events of these types, separated by commas */
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached")[];
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
                 };
             };
             /** @description Bad Request */

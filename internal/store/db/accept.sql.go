@@ -45,8 +45,31 @@ func (q *Queries) GetSenders(ctx context.Context, ids []string) ([]GetSendersRow
 	return items, nil
 }
 
+const insertEvents = `-- name: InsertEvents :exec
+INSERT INTO events (tenant_id, type, data, created_at)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])::jsonb, $4::timestamptz
+`
+
+type InsertEventsParams struct {
+	TenantIds []string
+	Types     []string
+	Data      []string
+	Now       time.Time
+}
+
+// Events that are of no recipient.
+func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) error {
+	_, err := q.db.Exec(ctx, insertEvents,
+		arg.TenantIds,
+		arg.Types,
+		arg.Data,
+		arg.Now,
+	)
+	return err
+}
+
 const listUsage = `-- name: ListUsage :many
-SELECT tenant_id, day, reserved FROM daily_usage WHERE tenant_id = ANY($1::text[]) AND day >= $2
+SELECT tenant_id, day, reserved, told FROM daily_usage WHERE tenant_id = ANY($1::text[]) AND day >= $2
 `
 
 // What tenants have reserved on a day and later ones.
@@ -59,7 +82,12 @@ func (q *Queries) ListUsage(ctx context.Context, tenantIds []string, fromDay tim
 	var items []DailyUsage
 	for rows.Next() {
 		var i DailyUsage
-		if err := rows.Scan(&i.TenantID, &i.Day, &i.Reserved); err != nil {
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.Day,
+			&i.Reserved,
+			&i.Told,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -71,47 +99,60 @@ func (q *Queries) ListUsage(ctx context.Context, tenantIds []string, fromDay tim
 }
 
 const setUsage = `-- name: SetUsage :exec
-INSERT INTO daily_usage (tenant_id, day, reserved)
-SELECT unnest($1::text[]), unnest($2::date[]), unnest($3::integer[])
-ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved
+INSERT INTO daily_usage (tenant_id, day, reserved, told)
+SELECT unnest($1::text[]), unnest($2::date[]), unnest($3::integer[]), unnest($4::smallint[])
+ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved, told = excluded.told
 `
 
 type SetUsageParams struct {
 	TenantIds []string
 	Days      []time.Time
 	Reserved  []int32
+	Told      []int16
 }
 
 func (q *Queries) SetUsage(ctx context.Context, arg SetUsageParams) error {
-	_, err := q.db.Exec(ctx, setUsage, arg.TenantIds, arg.Days, arg.Reserved)
+	_, err := q.db.Exec(ctx, setUsage,
+		arg.TenantIds,
+		arg.Days,
+		arg.Reserved,
+		arg.Told,
+	)
 	return err
 }
 
 const writeGroup = `-- name: WriteGroup :exec
 WITH usage AS (
-    INSERT INTO daily_usage (tenant_id, day, reserved)
-    SELECT unnest($10::text[]), unnest($11::date[]), unnest($12::integer[])
-    ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved
+    INSERT INTO daily_usage (tenant_id, day, reserved, told)
+    SELECT unnest($10::text[]), unnest($11::date[]), unnest($12::integer[]), unnest($13::smallint[])
+    ON CONFLICT (tenant_id, day) DO UPDATE SET reserved = excluded.reserved, told = excluded.told
 ), answer AS (
     INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body)
-    SELECT unnest($13::text[]), unnest($14::text[]), unnest($15::bytea[]),
-        unnest($16::integer[]), '', unnest($17::bytea[])
+    SELECT unnest($14::text[]), unnest($15::text[]), unnest($16::bytea[]),
+        unnest($17::integer[]), '', unnest($18::bytea[])
     ON CONFLICT (tenant_id, key) DO UPDATE
     SET hash = excluded.hash, status = excluded.status, location = '', body = excluded.body, created_at = now()
 ), email AS (
     INSERT INTO emails (tenant_id, id, subject, from_address, from_name, template_id, template_version,
         tags, metadata, trace_parent, class, usage_day, held, scheduled_at, expires_at, release_at, created_at)
-    SELECT unnest($18::text[]), unnest($19::uuid[]), unnest($20::text[]),
-        unnest($21::text[]), unnest($22::text[]),
-        nullif(unnest($23::uuid[]), '00000000-0000-0000-0000-000000000000'),
-        nullif(unnest($24::integer[]), 0),
-        string_to_array(unnest($25::text[]), E'\x1f'), unnest($26::text[])::jsonb,
-        unnest($27::text[]), unnest($28::text[]), unnest($29::date[]), unnest($30::boolean[]),
-        nullif(unnest($31::timestamptz[]), to_timestamp(0)), nullif(unnest($32::timestamptz[]), to_timestamp(0)),
-        nullif(unnest($33::timestamptz[]), to_timestamp(0)), $9
+    SELECT unnest($19::text[]), unnest($20::uuid[]), unnest($21::text[]),
+        unnest($22::text[]), unnest($23::text[]),
+        nullif(unnest($24::uuid[]), '00000000-0000-0000-0000-000000000000'),
+        nullif(unnest($25::integer[]), 0),
+        string_to_array(unnest($26::text[]), E'\x1f'), unnest($27::text[])::jsonb,
+        unnest($28::text[]), unnest($29::text[]), unnest($30::date[]), unnest($31::boolean[]),
+        nullif(unnest($32::timestamptz[]), to_timestamp(0)), nullif(unnest($33::timestamptz[]), to_timestamp(0)),
+        nullif(unnest($34::timestamptz[]), to_timestamp(0)), $9
 ), content AS (
     INSERT INTO email_contents (tenant_id, email_id, content)
-    SELECT unnest($18::text[]), unnest($19::uuid[]), unnest($34::bytea[])
+    SELECT unnest($19::text[]), unnest($20::uuid[]), unnest($35::bytea[])
+), event AS (
+    INSERT INTO events (tenant_id, type, email_id, recipient_id, data, created_at)
+    SELECT unnest($1::text[]), 'email.accepted', unnest($3::uuid[]), unnest($2::uuid[]),
+        NULL::jsonb, $9
+    UNION ALL
+    SELECT unnest($36::text[]), 'email.scheduled', unnest($37::uuid[]),
+        unnest($38::uuid[]), jsonb_build_object('scheduledAt', unnest($39::text[])), $9
 )
 INSERT INTO recipients (tenant_id, id, email_id, position, kind, address, name, status, updated_at)
 SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::uuid[]),
@@ -120,40 +161,45 @@ SELECT unnest($1::text[]), unnest($2::uuid[]), unnest($3::uuid[]),
 `
 
 type WriteGroupParams struct {
-	RecipientTenantIds []string
-	RecipientIds       []uuid.UUID
-	RecipientEmailIds  []uuid.UUID
-	Positions          []int16
-	Kinds              []string
-	Addresses          []string
-	Names              []string
-	Statuses           []string
-	CreatedAt          time.Time
-	UsageTenantIds     []string
-	UsageDays          []time.Time
-	UsageReserved      []int32
-	AnswerTenantIds    []string
-	AnswerKeys         []string
-	AnswerHashes       [][]byte
-	AnswerStatuses     []int32
-	AnswerBodies       [][]byte
-	TenantIds          []string
-	Ids                []uuid.UUID
-	Subjects           []string
-	FromAddresses      []string
-	FromNames          []string
-	TemplateIds        []uuid.UUID
-	TemplateVersions   []int32
-	Tags               []string
-	Metadata           []string
-	TraceParents       []string
-	Classes            []string
-	EmailDays          []time.Time
-	Held               []bool
-	ScheduledAt        []time.Time
-	ExpiresAt          []time.Time
-	ReleaseAt          []time.Time
-	Contents           [][]byte
+	RecipientTenantIds    []string
+	RecipientIds          []uuid.UUID
+	RecipientEmailIds     []uuid.UUID
+	Positions             []int16
+	Kinds                 []string
+	Addresses             []string
+	Names                 []string
+	Statuses              []string
+	CreatedAt             time.Time
+	UsageTenantIds        []string
+	UsageDays             []time.Time
+	UsageReserved         []int32
+	UsageTold             []int16
+	AnswerTenantIds       []string
+	AnswerKeys            []string
+	AnswerHashes          [][]byte
+	AnswerStatuses        []int32
+	AnswerBodies          [][]byte
+	TenantIds             []string
+	Ids                   []uuid.UUID
+	Subjects              []string
+	FromAddresses         []string
+	FromNames             []string
+	TemplateIds           []uuid.UUID
+	TemplateVersions      []int32
+	Tags                  []string
+	Metadata              []string
+	TraceParents          []string
+	Classes               []string
+	EmailDays             []time.Time
+	Held                  []bool
+	ScheduledAt           []time.Time
+	ExpiresAt             []time.Time
+	ReleaseAt             []time.Time
+	Contents              [][]byte
+	ScheduledTenantIds    []string
+	ScheduledEmailIds     []uuid.UUID
+	ScheduledRecipientIds []uuid.UUID
+	ScheduledFor          []string
 }
 
 // Everything of a group of accepted emails in one statement: a row per array element.
@@ -173,6 +219,7 @@ func (q *Queries) WriteGroup(ctx context.Context, arg WriteGroupParams) error {
 		arg.UsageTenantIds,
 		arg.UsageDays,
 		arg.UsageReserved,
+		arg.UsageTold,
 		arg.AnswerTenantIds,
 		arg.AnswerKeys,
 		arg.AnswerHashes,
@@ -195,6 +242,10 @@ func (q *Queries) WriteGroup(ctx context.Context, arg WriteGroupParams) error {
 		arg.ExpiresAt,
 		arg.ReleaseAt,
 		arg.Contents,
+		arg.ScheduledTenantIds,
+		arg.ScheduledEmailIds,
+		arg.ScheduledRecipientIds,
+		arg.ScheduledFor,
 	)
 	return err
 }

@@ -48,7 +48,10 @@ WITH cancelled AS (
     FROM emails e
     WHERE e.bulk_send_id = $2 AND r.tenant_id = $3 AND r.email_id = e.id
         AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
-    RETURNING e.usage_day, e.dispatch_id, r.attempts
+    RETURNING e.usage_day, e.dispatch_id, r.tenant_id, r.email_id, r.id, r.attempts
+), told AS (
+    INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
+    SELECT c.tenant_id, 'email.cancelled', c.email_id, c.id, $1 FROM cancelled c
 )
 SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
 FROM cancelled GROUP BY usage_day, dispatch_id

@@ -17,6 +17,7 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_send_errors WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_sends WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM events WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
@@ -152,6 +153,19 @@ DELETE FROM dispatches WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantDispatches(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantDispatches, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantEvents = `-- name: DeleteTenantEvents :execrows
+DELETE FROM events WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM events WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantEvents(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantEvents, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}

@@ -14,8 +14,13 @@ import (
 )
 
 const expireRecipients = `-- name: ExpireRecipients :exec
-UPDATE recipients SET status = 'expired', next_attempt_at = NULL, updated_at = $1
-WHERE tenant_id = $2 AND id = ANY($3::uuid[]) AND status IN ('queued', 'deferred')
+WITH told AS (
+    UPDATE recipients r SET status = 'expired', next_attempt_at = NULL, updated_at = $1
+    WHERE r.tenant_id = $2 AND r.id = ANY($3::uuid[]) AND r.status IN ('queued', 'deferred')
+    RETURNING r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at
+)
+INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
+SELECT t.tenant_id, 'email.expired', t.email_id, t.id, $1 FROM told t
 `
 
 type ExpireRecipientsParams struct {
@@ -32,31 +37,36 @@ func (q *Queries) ExpireRecipients(ctx context.Context, arg ExpireRecipientsPara
 
 const finishAttempts = `-- name: FinishAttempts :exec
 WITH outcome AS (
-    SELECT unnest($2::uuid[]) AS recipient_id, unnest($3::integer[]) AS number,
-        unnest($4::timestamptz[]) AS finished_at, unnest($5::text[]) AS verdict,
-        unnest($6::text[]) AS phase, unnest($7::integer[]) AS code,
-        unnest($8::text[]) AS enhanced, unnest($9::text[]) AS reply,
-        unnest($10::text[]) AS peer, unnest($11::boolean[]) AS tls, unnest($12::text[]) AS dialogue,
-        unnest($13::text[]) AS status, unnest($14::timestamptz[]) AS next_attempt_at,
-        unnest($15::text[]) AS reason
+    SELECT unnest($1::uuid[]) AS recipient_id, unnest($2::integer[]) AS number,
+        unnest($3::timestamptz[]) AS finished_at, unnest($4::text[]) AS verdict,
+        unnest($5::text[]) AS phase, unnest($6::integer[]) AS code,
+        unnest($7::text[]) AS enhanced, unnest($8::text[]) AS reply,
+        unnest($9::text[]) AS peer, unnest($10::boolean[]) AS tls, unnest($11::text[]) AS dialogue,
+        unnest($12::text[]) AS status, unnest($13::timestamptz[]) AS next_attempt_at,
+        unnest($14::text[]) AS reason
 ), finished AS (
     UPDATE attempts a
     SET finished_at = o.finished_at, verdict = o.verdict, phase = o.phase, code = o.code,
         enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls, dialogue = o.dialogue
     FROM outcome o
-    WHERE a.tenant_id = $1 AND a.recipient_id = ANY($2::uuid[])
+    WHERE a.tenant_id = $15 AND a.recipient_id = ANY($1::uuid[])
         AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
+), told AS (
+    UPDATE recipients r
+    SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
+        next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
+    FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
+    WHERE r.tenant_id = $15 AND r.id = ANY($1::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number
+    RETURNING r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at
 )
-UPDATE recipients r
-SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
-    next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
-FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
-WHERE r.tenant_id = $1 AND r.id = ANY($2::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number
+INSERT INTO events (tenant_id, type, email_id, recipient_id, attempt, data, created_at)
+SELECT t.tenant_id, 'email.' || t.status, t.email_id, t.id, t.attempts,
+    CASE WHEN t.next_attempt_at IS NOT NULL THEN jsonb_build_object('nextAttemptAt', t.next_attempt_at) END, t.updated_at
+FROM told t WHERE t.status <> 'queued'
 `
 
 type FinishAttemptsParams struct {
-	TenantID     string
 	RecipientIds []uuid.UUID
 	Numbers      []int32
 	FinishedAt   []time.Time
@@ -71,12 +81,12 @@ type FinishAttemptsParams struct {
 	Statuses     []string
 	NextAttempts []time.Time
 	Reasons      []string
+	TenantID     string
 }
 
 // Writes outcomes, each at most once.
 func (q *Queries) FinishAttempts(ctx context.Context, arg FinishAttemptsParams) error {
 	_, err := q.db.Exec(ctx, finishAttempts,
-		arg.TenantID,
 		arg.RecipientIds,
 		arg.Numbers,
 		arg.FinishedAt,
@@ -91,6 +101,7 @@ func (q *Queries) FinishAttempts(ctx context.Context, arg FinishAttemptsParams) 
 		arg.Statuses,
 		arg.NextAttempts,
 		arg.Reasons,
+		arg.TenantID,
 	)
 	return err
 }
@@ -288,28 +299,32 @@ func (q *Queries) ListEmailsToCompose(ctx context.Context, ids []uuid.UUID, tena
 
 const settleCutOff = `-- name: SettleCutOff :exec
 WITH finished AS (
-    UPDATE attempts a SET finished_at = $2, verdict = 'unknown'
-    WHERE a.tenant_id = $3 AND a.recipient_id = ANY($4::uuid[]) AND a.finished_at IS NULL
+    UPDATE attempts a SET finished_at = $1, verdict = 'unknown'
+    WHERE a.tenant_id = $2 AND a.recipient_id = ANY($3::uuid[]) AND a.finished_at IS NULL
+), told AS (
+    UPDATE recipients r
+    SET status = $4, reason = 'cut_off', detail = 'the attempt was cut off before its outcome was known', updated_at = $1
+    WHERE r.tenant_id = $2 AND r.id = ANY($3::uuid[]) AND r.status = 'sending'
+    RETURNING r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at
 )
-UPDATE recipients r
-SET status = $1, reason = 'cut_off', detail = 'the attempt was cut off before its outcome was known', updated_at = $2
-WHERE r.tenant_id = $3 AND r.id = ANY($4::uuid[]) AND r.status = 'sending'
+INSERT INTO events (tenant_id, type, email_id, recipient_id, attempt, created_at)
+SELECT t.tenant_id, 'email.unknown', t.email_id, t.id, t.attempts, $1 FROM told t
 `
 
 type SettleCutOffParams struct {
-	Status   string
 	Now      time.Time
 	TenantID string
 	Ids      []uuid.UUID
+	Status   string
 }
 
 // The attempts of these recipients ended without a known outcome.
 func (q *Queries) SettleCutOff(ctx context.Context, arg SettleCutOffParams) error {
 	_, err := q.db.Exec(ctx, settleCutOff,
-		arg.Status,
 		arg.Now,
 		arg.TenantID,
 		arg.Ids,
+		arg.Status,
 	)
 	return err
 }
@@ -319,7 +334,7 @@ WITH claimed AS (
     UPDATE recipients
     SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = $2
     WHERE tenant_id = $1 AND id = ANY($3::uuid[]) AND status IN ('queued', 'deferred')
-        AND attempts = ($4::integer[])[array_position($3::uuid[], id)]
+        AND updated_at = ($4::timestamptz[])[array_position($3::uuid[], id)]
     RETURNING id, attempts
 )
 INSERT INTO attempts (tenant_id, recipient_id, number, started_at)
@@ -331,7 +346,7 @@ type StartAttemptsParams struct {
 	TenantID string
 	Now      time.Time
 	Ids      []uuid.UUID
-	Seen     []int32
+	Seen     []time.Time
 }
 
 type StartAttemptsRow struct {
@@ -339,8 +354,8 @@ type StartAttemptsRow struct {
 	Number      int32
 }
 
-// Writes the ledger before any hand-over. A recipient whose count of attempts has moved
-// since it was loaded belongs to another worker and is left out.
+// Writes the ledger before any hand-over. A recipient that has changed since it was loaded
+// (another worker has claimed it, it was cancelled, a retry has moved it to another dispatch) is left out.
 func (q *Queries) StartAttempts(ctx context.Context, arg StartAttemptsParams) ([]StartAttemptsRow, error) {
 	rows, err := q.db.Query(ctx, startAttempts,
 		arg.TenantID,

@@ -67,6 +67,8 @@ type DailyUsage struct {
 	TenantID string
 	Day      time.Time
 	Reserved int32
+	// the highest share of the limit, in percent, that an event has told of
+	Told int16
 }
 
 type Email struct {

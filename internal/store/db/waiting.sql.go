@@ -13,9 +13,15 @@ import (
 )
 
 const cancelRecipients = `-- name: CancelRecipients :many
-UPDATE recipients SET status = 'cancelled', next_attempt_at = NULL, updated_at = $1
-WHERE tenant_id = $2 AND email_id = $3 AND status IN ('scheduled', 'held', 'queued', 'deferred')
-RETURNING attempts
+WITH cancelled AS (
+    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $1
+    WHERE r.tenant_id = $2 AND r.email_id = $3 AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at
+), told AS (
+    INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
+    SELECT c.tenant_id, 'email.cancelled', c.email_id, c.id, $1 FROM cancelled c
+)
+SELECT attempts FROM cancelled
 `
 
 type CancelRecipientsParams struct {
@@ -201,6 +207,35 @@ func (q *Queries) ReleaseEmails(ctx context.Context, now time.Time, count int32)
 	return items, nil
 }
 
+const rescheduleRecipients = `-- name: RescheduleRecipients :exec
+WITH told AS (
+    UPDATE recipients r SET status = $3, updated_at = $2
+    WHERE r.tenant_id = $4 AND r.email_id = $5 AND r.status IN ('scheduled', 'held')
+    RETURNING r.tenant_id, r.id, r.email_id, r.position, r.kind, r.address, r.name, r.status, r.attempts, r.next_attempt_at, r.reason, r.detail, r.updated_at
+)
+INSERT INTO events (tenant_id, type, email_id, recipient_id, data, created_at)
+SELECT t.tenant_id, 'email.scheduled', t.email_id, t.id, jsonb_build_object('scheduledAt', $1::timestamptz), $2 FROM told t
+`
+
+type RescheduleRecipientsParams struct {
+	ScheduledAt time.Time
+	Now         time.Time
+	Status      string
+	TenantID    string
+	EmailID     uuid.UUID
+}
+
+func (q *Queries) RescheduleRecipients(ctx context.Context, arg RescheduleRecipientsParams) error {
+	_, err := q.db.Exec(ctx, rescheduleRecipients,
+		arg.ScheduledAt,
+		arg.Now,
+		arg.Status,
+		arg.TenantID,
+		arg.EmailID,
+	)
+	return err
+}
+
 const retryRecipients = `-- name: RetryRecipients :execrows
 UPDATE recipients SET status = 'queued', next_attempt_at = NULL, updated_at = $1
 WHERE tenant_id = $2 AND email_id = $3 AND status IN ('deferred', 'failed', 'expired', 'unknown')
@@ -266,28 +301,6 @@ func (q *Queries) SetHeldEmails(ctx context.Context, arg SetHeldEmailsParams) er
 		arg.Ids,
 		arg.Days,
 		arg.ReleaseAt,
-	)
-	return err
-}
-
-const setRecipientsStatus = `-- name: SetRecipientsStatus :exec
-UPDATE recipients SET status = $1, updated_at = $2
-WHERE tenant_id = $3 AND email_id = ANY($4::uuid[]) AND status IN ('scheduled', 'held')
-`
-
-type SetRecipientsStatusParams struct {
-	Status   string
-	Now      time.Time
-	TenantID string
-	EmailIds []uuid.UUID
-}
-
-func (q *Queries) SetRecipientsStatus(ctx context.Context, arg SetRecipientsStatusParams) error {
-	_, err := q.db.Exec(ctx, setRecipientsStatus,
-		arg.Status,
-		arg.Now,
-		arg.TenantID,
-		arg.EmailIds,
 	)
 	return err
 }

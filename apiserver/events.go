@@ -1,0 +1,107 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/store"
+)
+
+// Event is a fact about a recipient or about a tenant.
+type Event struct {
+	ID        string    `json:"id" doc:"Ascends in the order of the log" example:"evt_0000000yqs800r0000000000b4"`
+	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached"`
+	Timestamp time.Time `json:"timestamp"`
+	Data      EventData `json:"data"`
+}
+
+// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*.
+type EventData struct {
+	EmailID       string     `json:"emailId,omitempty" example:"msg_01h455vb4pex5vsknk084sn02q"`
+	RecipientID   string     `json:"recipientId,omitempty" example:"rcp_01h455vb4pex5vsknk084sn02q"`
+	Recipient     string     `json:"recipient,omitempty" example:"ada@example.com"`
+	Kind          string     `json:"kind,omitempty" enum:"to,cc,bcc"`
+	Subject       string     `json:"subject,omitempty" doc:"As it was asked for; absent when the template has it"`
+	TemplateID    string     `json:"templateId,omitempty" example:"tpl_01h455vb4pex5vsknk084sn02q"`
+	Tags          []string   `json:"tags,omitempty"`
+	Attempt       int        `json:"attempt,omitempty" doc:"Number of the attempt that it tells of, from 1"`
+	Code          int        `json:"code,omitempty" doc:"SMTP reply code of the attempt; absent when there was no answer" example:"250"`
+	EnhancedCode  string     `json:"enhancedCode,omitempty" example:"5.1.1"`
+	Reply         string     `json:"reply,omitempty" example:"OK: queued"`
+	ScheduledAt   *time.Time `json:"scheduledAt,omitempty" doc:"Of email.scheduled"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"Of email.deferred"`
+	Day           string     `json:"day,omitempty" doc:"Of quota.*: the day in the tenant's time zone" example:"2026-11-24"`
+	Percent       int        `json:"percent,omitempty" doc:"Of quota.*: the share of the limit that was come to" example:"80"`
+	Limit         *int       `json:"limit,omitempty" doc:"Of quota.*: recipients a day"`
+	Used          *int       `json:"used,omitempty" doc:"Of quota.*: recipients reserved on the day"`
+	ResetsAt      *time.Time `json:"resetsAt,omitempty" doc:"Of quota.*: when the next day begins"`
+}
+
+// EventList is a page of the log, oldest first.
+type EventList struct {
+	Items      []Event `json:"items"`
+	NextCursor *string `json:"nextCursor" doc:"Pass it as after to go on, also later: the log grows behind it. null while the log is empty"`
+}
+
+func (s *Server) registerEvents() {
+	register(s, tenantAccess, huma.Operation{
+		OperationID: "list-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Events"}, Summary: "Read the log of events",
+		Description: "What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, " +
+			"so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.",
+	}, s.listEvents)
+}
+
+func (s *Server) listEvents(ctx context.Context, in *struct {
+	TenantHeader
+	Limit int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
+	After string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
+	Type  []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached" doc:"Only events of these types, separated by commas"`
+},
+) (*body[EventList], error) {
+	after := uuid.Nil
+	if in.After != "" {
+		var err error
+		if after, err = id.Event.Parse(in.After); err != nil {
+			return nil, fault.InvalidFields(fault.Field{Location: "query.after", Code: "invalid_cursor", Message: "not the id of an event"})
+		}
+	}
+	events, err := s.Store.ListEvents(ctx, caller(ctx).ID, in.Type, after, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &body[EventList]{Body: EventList{Items: make([]Event, len(events))}}
+	for i, e := range events {
+		out.Body.Items[i] = showEvent(e)
+		after = e.ID
+	}
+	if after != uuid.Nil {
+		next := id.Event.Format(after)
+		out.Body.NextCursor = &next
+	}
+	return out, nil
+}
+
+func showEvent(e store.Event) Event {
+	shown := Event{ID: id.Event.Format(e.ID), Type: string(e.Type), Timestamp: e.At.UTC()}
+	if q := e.Quota; q != nil {
+		resetsAt := q.ResetsAt.UTC()
+		shown.Data = EventData{Day: q.Day, Percent: q.Percent, Limit: &q.Limit, Used: &q.Used, ResetsAt: &resetsAt}
+	}
+	if m := e.Email; m != nil {
+		shown.Data = EventData{
+			EmailID: id.Email.Format(m.EmailID), RecipientID: id.Recipient.Format(m.RecipientID), Recipient: m.Recipient, Kind: string(m.Kind),
+			Subject: m.Subject, Tags: m.Tags, Attempt: m.Attempt, Code: m.Code, EnhancedCode: m.Enhanced, Reply: m.Reply,
+			ScheduledAt: utc(m.ScheduledAt), NextAttemptAt: utc(m.NextAttemptAt),
+		}
+		if m.TemplateID != nil {
+			shown.Data.TemplateID = id.Template.Format(*m.TemplateID)
+		}
+	}
+	return shown
+}

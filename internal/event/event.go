@@ -1,0 +1,33 @@
+// Package event names the facts that tenants are told of: through the log of events,
+// webhooks and metrics.
+package event
+
+// Type is what happened.
+type Type string
+
+// What happens to a recipient. Those that tell of its status are "email." and the status.
+const (
+	EmailAccepted  Type = "email.accepted"  // it is in the database, whatever becomes of it
+	EmailScheduled Type = "email.scheduled" // it waits for a time, or for another one
+	EmailSent      Type = "email.sent"      // handed to a mail server
+	EmailDeferred  Type = "email.deferred"  // refused for now, and tried again
+	EmailBounced   Type = "email.bounced"   // refused for good
+	EmailFailed    Type = "email.failed"    // given up
+	EmailCancelled Type = "email.cancelled" // taken back before it was sent
+	EmailExpired   Type = "email.expired"   // not sent in time
+	EmailUnknown   Type = "email.unknown"   // an attempt was cut off before its outcome was known
+)
+
+// What happens to a tenant's daily limit, each once for a day and a share.
+const (
+	QuotaWarning Type = "quota.warning" // 80 or 90 percent of it are used
+	QuotaReached Type = "quota.reached" // nothing of it is left
+)
+
+// Types are all of them.
+func Types() []Type {
+	return []Type{
+		EmailAccepted, EmailScheduled, EmailSent, EmailDeferred, EmailBounced, EmailFailed, EmailCancelled, EmailExpired, EmailUnknown,
+		QuotaWarning, QuotaReached,
+	}
+}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/event"
+	"github.com/mailtura/mailtura/internal/quota"
+	"github.com/mailtura/mailtura/internal/store/db"
+)
+
+// Event is a fact about a recipient, or about the tenant. It is appended by the statement
+// that states the fact; its id is its place in the log.
+type Event struct {
+	ID   uuid.UUID
+	Type event.Type
+	At   time.Time
+
+	// Of a recipient; nil for others.
+	Email *EventEmail
+
+	// Of the tenant's daily limit; nil for others.
+	Quota *quota.Crossing
+}
+
+// EventEmail is what an event has of a recipient and its email.
+type EventEmail struct {
+	EmailID     uuid.UUID
+	RecipientID uuid.UUID
+	Recipient   string // address
+	Kind        email.Kind
+	Subject     string // as asked for
+	Tags        []string
+	TemplateID  *uuid.UUID
+	Attempt     int // number of the attempt that it tells of; 0: of none
+	Code        int // of the answer to that attempt; 0: there was none
+	Enhanced    string
+	Reply       string
+
+	ScheduledAt   *time.Time `json:"scheduledAt"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt"`
+}
+
+// ListEvents gives a tenant's events behind one, of some types or (without any) of all, the
+// oldest first. None is ever added before one that was given: a reader that goes on behind
+// the last misses nothing.
+func (s *Store) ListEvents(ctx context.Context, tenantID string, types []string, after uuid.UUID, limit int) (events []Event, err error) {
+	err = s.inTenant(ctx, "list events", tenantID, func(q *db.Queries) error {
+		rows, err := q.ListEventsAfter(ctx, db.ListEventsAfterParams{
+			TenantID: tenantID, AfterID: after, Types: append([]string{}, types...), Count: int32(limit), // nil would be null
+		})
+		if err != nil {
+			return err
+		}
+		events = make([]Event, len(rows))
+		for i, row := range rows {
+			if events[i], err = toEvent(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return events, err
+}
+
+func toEvent(row db.ListEventsAfterRow) (Event, error) {
+	e := Event{ID: row.ID, Type: event.Type(row.Type), At: row.CreatedAt}
+	detail := row.Data
+	if detail == nil {
+		detail = json.RawMessage("{}")
+	}
+	if row.EmailID == nil || row.RecipientID == nil {
+		e.Quota = &quota.Crossing{}
+		return e, json.Unmarshal(detail, e.Quota)
+	}
+	e.Email = &EventEmail{
+		EmailID: *row.EmailID, RecipientID: *row.RecipientID, Recipient: orZero(row.Address), Kind: email.Kind(orZero(row.Kind)),
+		Subject: orZero(row.Subject), Tags: row.Tags, TemplateID: row.TemplateID, Attempt: int(orZero(row.Attempt)),
+		Code: int(orZero(row.Code)), Enhanced: orZero(row.Enhanced), Reply: orZero(row.Reply),
+	}
+	return e, json.Unmarshal(detail, e.Email)
+}
