@@ -26,7 +26,7 @@ import (
 
 // startSlots is how many dispatches a process starts at the same time: one costs a few
 // transactions of Temporal, and while one is on its way more emails gather for the next.
-const startSlots = 4
+const startSlots = 2
 
 // rememberKeys is how long the API remembers keys and tenants: half of the second within
 // which a revocation takes effect on every process.

@@ -18,7 +18,7 @@ import (
 
 // inlineLimit is the largest dispatch, in emails, whose first delivery is a local
 // activity: it must finish well within a workflow task.
-const inlineLimit = 20
+const inlineLimit = 500
 
 // Client starts and messages Mailtura's workflows.
 type Client struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/mailtura/mailtura/internal/store/db"
 )
@@ -58,7 +59,13 @@ func open(ctx context.Context, cfg Config, afterConnect func(context.Context, *p
 	if cfg.MaxConns > 0 {
 		pc.MaxConns = cfg.MaxConns
 	}
-	pc.AfterConnect = afterConnect
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap()) // else each id goes as text, by way of an error
+		if afterConnect == nil {
+			return nil
+		}
+		return afterConnect(ctx, conn)
+	}
 	// Every statement reaches its rows by key. Of a table that has grown since it was last
 	// analysed the planner thinks that it is small, and would read all of it for a join.
 	for _, way := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {

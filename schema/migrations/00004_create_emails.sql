@@ -69,6 +69,16 @@ CREATE TABLE email_contents (
     FOREIGN KEY (tenant_id, email_id) REFERENCES emails (tenant_id, id)
 );
 COMMENT ON COLUMN email_contents.content IS 'email.Content as JSON';
+-- lz4 takes a third of the time of the default; a PostgreSQL can be built without it.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    ALTER TABLE email_contents ALTER COLUMN content SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;
+-- +goose StatementEnd
 
 CREATE TABLE recipients (
     tenant_id       text COLLATE "C" NOT NULL,

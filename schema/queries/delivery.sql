@@ -1,9 +1,11 @@
+-- Rows are found by ids. The tenant is compared in a form that no index has, so that a planner
+-- which has not seen the tables grow can not think of walking all that the tenant has (ADR 9).
+
 -- name: ListDueRecipients :many
 -- Recipients of a dispatch whose turn it is. Those in sending were cut off: only one
 -- Deliver works on a dispatch at a time, and it has just begun.
-SELECT r.*, e.expires_at FROM emails e
-    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
-WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id = @tenant_id
+SELECT r.*, e.expires_at FROM emails e JOIN recipients r ON r.email_id = e.id
+WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id || '' = @tenant_id::text
     AND (r.status IN ('queued', 'sending') OR (r.status = 'deferred' AND r.next_attempt_at <= @now))
 ORDER BY r.id
 LIMIT @count;
@@ -18,24 +20,25 @@ SELECT count(*) FILTER (WHERE r.status = 'sent') AS sent,
     count(*) FILTER (WHERE r.status = 'deferred') AS deferred,
     count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS queued,
     coalesce(min(r.next_attempt_at) FILTER (WHERE r.status = 'deferred'), to_timestamp(0))::timestamptz AS next_attempt_at
-FROM emails e
-    JOIN recipients r ON r.tenant_id = e.tenant_id AND r.email_id = e.id
-WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id = @tenant_id;
+FROM emails e JOIN recipients r ON r.email_id = e.id
+WHERE e.dispatch_id = @dispatch_id::uuid AND r.tenant_id || '' = @tenant_id::text;
 
 -- name: ListEmailsToCompose :many
 SELECT e.*, c.content
-FROM emails e JOIN email_contents c ON c.tenant_id = e.tenant_id AND c.email_id = e.id
-WHERE e.id = ANY(@ids::uuid[]) AND c.tenant_id = @tenant_id;
+FROM (SELECT unnest(@ids::uuid[]) AS id) i JOIN emails e ON e.id = i.id JOIN email_contents c ON c.email_id = i.id
+WHERE e.tenant_id || '' = @tenant_id::text AND c.tenant_id || '' = @tenant_id::text;
 
 -- name: StartAttempts :many
 -- Writes the ledger before any hand-over. A recipient that has changed since it was loaded
 -- (another worker has claimed it, it was cancelled, a retry has moved it to another dispatch) is left out.
-WITH claimed AS (
-    UPDATE recipients
-    SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = @now
-    WHERE tenant_id = @tenant_id AND id = ANY(@ids::uuid[]) AND status IN ('queued', 'deferred')
-        AND updated_at = (@seen::timestamptz[])[array_position(@ids::uuid[], id)]
-    RETURNING id, attempts
+WITH seen AS (
+    SELECT unnest(@ids::uuid[]) AS id, unnest(@seen::timestamptz[]) AS updated_at
+), claimed AS (
+    UPDATE recipients r
+    SET status = 'sending', attempts = r.attempts + 1, next_attempt_at = NULL, updated_at = @now
+    FROM seen s
+    WHERE r.id = s.id AND r.tenant_id || '' = @tenant_id::text AND r.updated_at = s.updated_at AND r.status IN ('queued', 'deferred')
+    RETURNING r.id, r.attempts
 )
 INSERT INTO attempts (tenant_id, recipient_id, number, started_at)
 SELECT @tenant_id, id, attempts, @now FROM claimed
@@ -56,15 +59,14 @@ WITH outcome AS (
     SET finished_at = o.finished_at, verdict = o.verdict, phase = o.phase, code = o.code,
         enhanced = o.enhanced, reply = o.reply, peer = o.peer, tls = o.tls, dialogue = o.dialogue
     FROM outcome o
-    WHERE a.tenant_id = @tenant_id AND a.recipient_id = ANY(@recipient_ids::uuid[])
-        AND a.recipient_id = o.recipient_id AND a.number = o.number AND a.finished_at IS NULL
-    RETURNING a.recipient_id, a.number
+    WHERE a.recipient_id = o.recipient_id AND a.number = o.number AND a.tenant_id || '' = @tenant_id::text AND a.finished_at IS NULL
+    RETURNING o.*
 ), told AS (
     UPDATE recipients r
-    SET status = o.status, reason = o.reason, detail = o.reply, updated_at = o.finished_at,
-        next_attempt_at = CASE WHEN o.status = 'deferred' THEN o.next_attempt_at END
-    FROM outcome o JOIN finished f ON f.recipient_id = o.recipient_id AND f.number = o.number
-    WHERE r.tenant_id = @tenant_id AND r.id = ANY(@recipient_ids::uuid[]) AND r.id = o.recipient_id AND r.attempts = o.number
+    SET status = f.status, reason = f.reason, detail = f.reply, updated_at = f.finished_at,
+        next_attempt_at = CASE WHEN f.status = 'deferred' THEN f.next_attempt_at END
+    FROM finished f
+    WHERE r.id = f.recipient_id AND r.tenant_id || '' = @tenant_id::text AND r.attempts = f.number
     RETURNING r.*
 )
 INSERT INTO events (tenant_id, type, email_id, recipient_id, attempt, data, created_at)

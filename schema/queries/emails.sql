@@ -19,7 +19,7 @@ LIMIT @count;
 
 -- name: ListRecipients :many
 SELECT * FROM recipients
-WHERE tenant_id = @tenant_id AND email_id = ANY(@email_ids::uuid[])
+WHERE tenant_id || '' = @tenant_id::text AND email_id = ANY(@email_ids::uuid[])
 ORDER BY position;
 
 -- name: ListAttempts :many

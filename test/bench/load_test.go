@@ -28,11 +28,13 @@ func BenchmarkBatch(b *testing.B) {
 		postfix := postfixPerSecond(b, sink)
 		client := newTenant(b, stack, "batch")
 		sink.reset(batches * batchSize)
+		account := readAccount(stack)
 		began := time.Now()
 		inParallel(b, 4, batches, func(ctx context.Context) error { return sendBatch(ctx, client, batchSize) })
 		accepted := time.Since(began)
 		sink.await(b)
 		delivered := batches * batchSize / time.Since(began).Seconds()
+		reportAccount(b, stack, account, batches*batchSize)
 		b.ReportMetric(batches*batchSize/accepted.Seconds(), "accepted/s")
 		b.ReportMetric(delivered, "delivered/s")
 		if postfix > 0 {

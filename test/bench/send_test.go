@@ -30,7 +30,9 @@ const (
 func BenchmarkSend(b *testing.B) {
 	stack, sink := start(b)
 	for b.Loop() {
+		account := readAccount(stack)
 		empty := emptyWorkflows(b, stack)
+		b.ReportMetric(account.total(stack)/empties, "µs-cpu/emptyWorkflow")
 		postfix := postfixPerSecond(b, sink)
 		m := sendAll(b, stack, sink)
 		m.emptyPerSecond, m.postfixPerSecond = empty, postfix
@@ -68,6 +70,7 @@ func sendAll(b *testing.B, stack *testkit.Stack, sink *sink) measurement {
 	client := newTenant(b, stack, "single")
 	before := transactions(b, stack)
 	sink.reset(emails)
+	account := readAccount(stack)
 	var m measurement
 	var mu sync.Mutex
 	sent := make(map[string]time.Time, emails)
@@ -94,6 +97,7 @@ func sendAll(b *testing.B, stack *testkit.Stack, sink *sink) measurement {
 	m.acceptedIn = time.Since(began)
 	sink.await(b)
 	m.allIn = time.Since(began)
+	reportAccount(b, stack, account, emails)
 	for id, at := range sink.arrivals() {
 		m.endToEnd = append(m.endToEnd, at.Sub(sent[id]))
 	}

@@ -261,7 +261,7 @@ func (q *Queries) ListEmailsAfter(ctx context.Context, arg ListEmailsAfterParams
 
 const listRecipients = `-- name: ListRecipients :many
 SELECT tenant_id, id, email_id, position, kind, address, name, status, attempts, next_attempt_at, reason, detail, updated_at FROM recipients
-WHERE tenant_id = $1 AND email_id = ANY($2::uuid[])
+WHERE tenant_id || '' = $1::text AND email_id = ANY($2::uuid[])
 ORDER BY position
 `
 
