@@ -15,6 +15,7 @@ import (
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -44,7 +45,8 @@ type Delivery struct {
 	Templates *template.Engine
 	Transport Transport
 	Permits   *Permits
-	Turns     *Turns // at the transport
+	Turns     *Turns       // at the transport
+	Inline    *flow.Inline // counts deliveries inside workflow tasks; nil: there are none
 	Log       *slog.Logger
 }
 
@@ -88,6 +90,9 @@ func (r DeliverResult) Open() int { return r.Deferred + r.Queued }
 // when nothing more can be done now, and says when something can.
 func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	if in.Inline && d.Inline != nil {
+		defer d.Inline.Begin()()
+	}
 	defer heartbeat(ctx)()
 	t, err := d.Store.Tenant(ctx, in.TenantID)
 	if fault.KindOf(err) == fault.NotFound || t.Status == tenant.Deleting {

@@ -141,7 +141,7 @@ func TestEndTenantWorkflows_TemporalAwayIsTriedAgain(t *testing.T) {
 	t.Cleanup(temporalClient.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	l := &activities.Lifecycle{Flow: flow.NewClient(temporalClient, false)}
+	l := &activities.Lifecycle{Flow: flow.NewClient(temporalClient, nil)}
 	env := newActivityEnvironment(t, l)
 	setContext(env, ctx)
 	_, err = env.ExecuteActivity(l.EndTenantWorkflows, activities.EndTenantWorkflowsInput{TenantID: acme})

@@ -84,7 +84,7 @@ func (b *bundle) process(temporal client.Client, templates *template.Engine) *ap
 	acceptor := intake.NewAcceptor(b.store, b.handOn)
 	b.t.Cleanup(acceptor.Close)
 	return apiserver.New(apiserver.Config{
-		Store: b.store, Intake: acceptor, Resume: b.handOn, Flow: flow.NewClient(temporal, false), Templates: templates,
+		Store: b.store, Intake: acceptor, Resume: b.handOn, Flow: flow.NewClient(temporal, nil), Templates: templates,
 		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
 		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
 	})

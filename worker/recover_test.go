@@ -109,7 +109,7 @@ func recovering(t *testing.T, s *store.Store, c client.Client, log *slog.Logger)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		worker.Recover(ctx, s, flow.NewClient(c, false), log)
+		worker.Recover(ctx, s, flow.NewClient(c, nil), log)
 		close(ended)
 	}()
 	return func() {
@@ -192,7 +192,7 @@ func TestRecover_GoesOnUntilTheContextEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 		defer cancel()
 		start := time.Now()
-		worker.Recover(ctx, s, flow.NewClient(&fakeTemporal{}, false), log)
+		worker.Recover(ctx, s, flow.NewClient(&fakeTemporal{}, nil), log)
 		require.Equal(t, 25*time.Second, time.Since(start))
 		require.Len(t, records, 3) // at once, and after 10 s and 20 s
 	})

@@ -90,9 +90,10 @@ func (c workerCmd) Run(ctx context.Context) error { return run(ctx, c.settings, 
 // app is a process with its parts. The stops run last to first.
 type app struct {
 	settings
-	log   *slog.Logger
-	store *store.Store
-	flow  *flow.Client
+	log    *slog.Logger
+	store  *store.Store
+	flow   *flow.Client
+	inline *flow.Inline // nil: API and worker are apart
 
 	templates  *template.Engine
 	dispatcher *intake.Dispatcher
@@ -155,7 +156,10 @@ func (a *app) open(ctx context.Context, inline bool) error {
 		return err
 	}
 	a.stops = append(a.stops, temporal.Close)
-	a.flow = flow.NewClient(temporal, inline)
+	if inline {
+		a.inline = &flow.Inline{}
+	}
+	a.flow = flow.NewClient(temporal, a.inline)
 	if a.templates, err = template.NewEngine(template.Config{Timeout: 2 * time.Second}); err != nil {
 		return fmt.Errorf("start template engine: %w", err)
 	}
@@ -178,7 +182,7 @@ func (a *app) work(ctx context.Context) error {
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
 			Store: a.store, Templates: a.templates, Transport: relay, Permits: activities.NewPermits(a.flow),
-			Turns: activities.NewTurns(relay.MaxConns()), Log: a.log,
+			Turns: activities.NewTurns(relay.MaxConns()), Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
 		BulkSends: &activities.BulkSends{Store: a.store, Starter: a.flow, Log: a.log},

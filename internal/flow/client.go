@@ -16,27 +16,22 @@ import (
 	"github.com/mailtura/mailtura/internal/fault"
 )
 
-// inlineLimit is the largest dispatch, in emails, whose first delivery is a local
-// activity: it must finish well within a workflow task.
-const inlineLimit = 500
-
 // Client starts and messages Mailtura's workflows.
 type Client struct {
 	temporal client.Client
-	// inline: this process also runs workers on the same connection, so starts may be eager.
-	inline bool
+	inline   *Inline // nil: no workers share the connection, so starts can not be eager
 }
 
-// NewClient wraps a Temporal client. inline says that workers of the same process use
-// the same client, which lets them run a small dispatch within its start.
-func NewClient(c client.Client, inline bool) *Client {
+// NewClient wraps a Temporal client. With inline, workers of the same process use the same
+// client and count there, which lets them run a dispatch within its start.
+func NewClient(c client.Client, inline *Inline) *Client {
 	return &Client{temporal: c, inline: inline}
 }
 
 // StartSendEmails starts the workflow of a dispatch and gives its run id. Starting it
 // again changes nothing and gives the same run.
 func (c *Client) StartSendEmails(ctx context.Context, d email.Dispatch) (runID string, err error) {
-	inline := c.inline && d.Emails <= inlineLimit
+	inline := c.inline.fits(d.Emails)
 	priority := temporal.Priority{PriorityKey: 2, FairnessKey: d.TenantID, FairnessWeight: d.Weight}
 	if d.Class == email.Bulk {
 		inline, priority.PriorityKey = false, 4
@@ -73,7 +68,7 @@ func (c *Client) ProvisionTenant(ctx context.Context, tenantID string) error {
 		ID:                       ProvisionTenantID(tenantID),
 		TaskQueue:                ControlQueue,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		EnableEagerStart:         c.inline,
+		EnableEagerStart:         c.inline != nil,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(tenantID)),
 		StaticSummary:            "Set up tenant " + tenantID,
 	}, ProvisionTenant, ProvisionTenantInput{TenantID: tenantID})
@@ -92,7 +87,7 @@ func (c *Client) StartDeleteTenant(ctx context.Context, tenantID string, deletio
 		ID:                       DeleteTenantID(tenantID),
 		TaskQueue:                ControlQueue,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		EnableEagerStart:         c.inline,
+		EnableEagerStart:         c.inline != nil,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(tenantID)),
 		StaticSummary:            "Delete tenant " + tenantID,
 	}, DeleteTenant, DeleteTenantInput{TenantID: tenantID, DeletionID: deletion})

@@ -245,6 +245,26 @@ func TestRehold_LoweredLimit(t *testing.T) {
 	require.Equal(t, map[string]int{"2026-11-24": 4, "2026-11-25": 1, "2026-11-26": 2}, b.reserved(acme))
 }
 
+// What no day has room for before its expiry is released at that time, to expire.
+func TestRehold_ExpiresInTime(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.queueing(acme, 2)
+	stays, large, late := to(1), to(2), to(1)
+	large.ExpiresAt, late.ExpiresAt = midnight(3), midnight(1).Add(time.Hour)
+	b.acceptAll(noon, to(2), stays, large)
+	b.acceptAll(noon, late)
+	b.setLimit(acme, 1)
+	require.NoError(t, b.Rehold(t.Context(), acme, noon))
+	b.requireStands(stays, email.Held, midnight(1))
+	b.requireStands(large, email.Held, large.ExpiresAt)
+	b.requireStands(late, email.Held, late.ExpiresAt)
+	require.Equal(t, map[string]int{"2026-11-24": 2, "2026-11-25": 1}, b.reserved(acme))
+	released, err := b.Release(t.Context(), midnight(1), 10)
+	require.NoError(t, err)
+	require.Len(t, released, 1)
+}
+
 func TestRehold_OtherDayAfterAnotherZone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

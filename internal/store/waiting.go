@@ -163,6 +163,10 @@ func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) erro
 				at = *e.ScheduledAt
 			}
 			day, opens := sd.rehold(int(e.Recipients), at)
+			if e.ExpiresAt != nil && e.ExpiresAt.Before(opens) { // released then, it is found expired
+				sd.calendar.Return(day, int(e.Recipients))
+				day, opens = never.Format(time.DateOnly), *e.ExpiresAt
+			}
 			p.Ids, p.Days, p.ReleaseAt = append(p.Ids, e.ID), append(p.Days, date(day)), append(p.ReleaseAt, opens)
 		}
 		p.TenantID = tenantID

@@ -63,7 +63,7 @@ SELECT t.tenant_id, 'email.scheduled', t.email_id, t.id, jsonb_build_object('sch
 -- name: ListHeldEmails :many
 -- Emails of a tenant that are held for a day with room, in order, with the number of their
 -- recipients; locked, so that none is released on a day that is about to be changed.
-SELECT e.id, e.usage_day, e.scheduled_at, h.recipients
+SELECT e.id, e.usage_day, e.scheduled_at, e.expires_at, h.recipients
 FROM emails e CROSS JOIN LATERAL (
     SELECT count(*)::integer AS recipients FROM recipients r
     WHERE r.tenant_id = e.tenant_id AND r.email_id = e.id AND r.status = 'held') h

@@ -81,7 +81,7 @@ func (q *Queries) IsBeingSent(ctx context.Context, tenantID string, emailID uuid
 }
 
 const listHeldEmails = `-- name: ListHeldEmails :many
-SELECT e.id, e.usage_day, e.scheduled_at, h.recipients
+SELECT e.id, e.usage_day, e.scheduled_at, e.expires_at, h.recipients
 FROM emails e CROSS JOIN LATERAL (
     SELECT count(*)::integer AS recipients FROM recipients r
     WHERE r.tenant_id = e.tenant_id AND r.email_id = e.id AND r.status = 'held') h
@@ -93,6 +93,7 @@ type ListHeldEmailsRow struct {
 	ID          uuid.UUID
 	UsageDay    time.Time
 	ScheduledAt *time.Time
+	ExpiresAt   *time.Time
 	Recipients  int32
 }
 
@@ -111,6 +112,7 @@ func (q *Queries) ListHeldEmails(ctx context.Context, tenantID string) ([]ListHe
 			&i.ID,
 			&i.UsageDay,
 			&i.ScheduledAt,
+			&i.ExpiresAt,
 			&i.Recipients,
 		); err != nil {
 			return nil, err
