@@ -3,7 +3,9 @@ package smtpout
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -32,8 +34,19 @@ type dialError struct {
 func (e *dialError) Error() string { return fmt.Sprintf("%s: %v", e.phase, e.err) }
 func (e *dialError) Unwrap() error { return e.err }
 
-// dial makes a connection ready: TCP, greeting, TLS and login as configured.
+// dial makes a connection ready: TCP, greeting, TLS and login as configured. Where TLS is
+// opportunistic and fails, it goes on without (RFC 7435), unless there is a password to protect.
 func (r *Relay) dial(ctx context.Context) (*conn, error) {
+	c, err := r.connect(ctx, r.cfg.Security)
+	var failed *dialError
+	if r.cfg.Security == Opportunistic && r.cfg.Username == "" && errors.As(err, &failed) && failed.phase == outcome.TLS && ctx.Err() == nil {
+		r.log.WarnContext(ctx, "goes on without TLS", slog.String("peer", failed.peer), slog.Any("error", err))
+		return r.connect(ctx, None)
+	}
+	return c, err
+}
+
+func (r *Relay) connect(ctx context.Context, security Security) (*conn, error) {
 	address := net.JoinHostPort(r.cfg.Host, strconv.Itoa(r.cfg.Port))
 	dialer := net.Dialer{Timeout: r.cfg.ConnectTimeout}
 	raw, err := dialer.DialContext(ctx, "tcp", address)
@@ -43,7 +56,7 @@ func (r *Relay) dial(ctx context.Context) (*conn, error) {
 	c := &conn{raw: raw, peer: raw.RemoteAddr().String()}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
-	if phase, err := r.prepare(ctx, c); err != nil {
+	if phase, err := r.prepare(ctx, c, security); err != nil {
 		failed := &dialError{phase: phase, peer: c.peer, err: err}
 		if c.client != nil {
 			failed.dialogue = c.said.take()
@@ -57,9 +70,9 @@ func (r *Relay) dial(ctx context.Context) (*conn, error) {
 
 // prepare takes a connection to where a message can be sent, and says in which phase it
 // could not.
-func (r *Relay) prepare(ctx context.Context, c *conn) (outcome.Phase, error) {
+func (r *Relay) prepare(ctx context.Context, c *conn, security Security) (outcome.Phase, error) {
 	stream := c.raw
-	if r.cfg.Security == TLS {
+	if security == TLS {
 		secured := tls.Client(c.raw, r.tlsConfig())
 		if err := r.handshake(ctx, secured); err != nil {
 			return outcome.TLS, err
@@ -73,7 +86,7 @@ func (r *Relay) prepare(ctx context.Context, c *conn) (outcome.Phase, error) {
 	if err := c.hello(r.cfg.HELO); err != nil {
 		return outcome.Ehlo, err
 	}
-	if r.cfg.Security == StartTLS || (r.cfg.Security == Opportunistic && c.offers("STARTTLS")) {
+	if security == StartTLS || (security == Opportunistic && c.offers("STARTTLS")) {
 		if err := r.startTLS(ctx, c); err != nil {
 			return outcome.TLS, err
 		}

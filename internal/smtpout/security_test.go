@@ -62,6 +62,35 @@ func TestSend_OpportunisticWithoutAnOffer(t *testing.T) {
 	require.False(t, a.TLS)
 }
 
+// A server whose TLS is broken gets the mail in clear, as without TLS, but no password.
+func TestSend_OpportunisticFallsBack(t *testing.T) {
+	t.Parallel()
+	for username, want := range map[string]outcome.Verdict{"": outcome.Accepted, "u": outcome.Deferred} {
+		var mu sync.Mutex
+		var verbs []string
+		s := scripted(t, func(conn int, verb, line string) string {
+			mu.Lock()
+			defer mu.Unlock()
+			verbs = append(verbs, verb)
+			switch verb {
+			case "EHLO":
+				return "250-relay.example\r\n250-STARTTLS\r\n250 AUTH PLAIN"
+			case "STARTTLS":
+				return "454 4.7.0 TLS is not available"
+			}
+			return usual(conn, verb, line)
+		})
+		cfg := s.config()
+		cfg.Security, cfg.Username, cfg.Password = smtpout.Opportunistic, username, "s3cret"
+		a := newRelay(t, cfg).Send(t.Context(), envelope, message)
+		require.Equal(t, want, a.Result().Verdict, "with username %q", username)
+		require.False(t, a.TLS)
+		mu.Lock()
+		require.NotContains(t, verbs, "AUTH")
+		mu.Unlock()
+	}
+}
+
 // Opportunistic TLS protects against listening only (RFC 7435): any certificate will do.
 func TestSend_CertificateThatIsNotTrusted(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,8 @@ import (
 //   - 2xx: accepted. 4xx, and 421 anywhere: deferred.
 //   - 5xx before RCPT is about us (our address, our login, our sender), not about the
 //     recipient: deferred, since an operator can mend it, and the mail must not be lost by
-//     a wrong password.
+//     a wrong password. A message that is too large, or needs SMTPUTF8 (RFC 6531), is refused
+//     at MAIL for good.
 //   - 5xx from RCPT on: bounced, except a full mailbox (X.2.2), which may have room tomorrow.
 func Classify(phase Phase, r Reply) Result {
 	category := categorize(phase, r)
@@ -22,7 +23,8 @@ func Classify(phase Phase, r Reply) Result {
 	case r.Code == 421 || (r.Code >= 400 && r.Code < 500):
 		return Result{Deferred, category}
 	case r.Code >= 500 && r.Code < 600:
-		if beforeRecipient(phase) || category == MailboxFull {
+		ofMessage := phase == Mail && (category == MessageTooLarge || detail(r.Enhanced) == "6.7")
+		if (beforeRecipient(phase) && !ofMessage) || category == MailboxFull {
 			return Result{Deferred, category}
 		}
 		return Result{Bounced, category}
