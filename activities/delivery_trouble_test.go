@@ -204,3 +204,33 @@ func TestDeliver_DatabaseAwayIsTriedAgain(t *testing.T) {
 	require.Equal(t, "database_unavailable", failure.Type())
 	require.False(t, failure.NonRetryable())
 }
+
+// cuttingTransport hands over, and then cuts every connection to the database, as a restart
+// of it does.
+type cuttingTransport struct {
+	activities.Transport
+	cut func()
+}
+
+func (c *cuttingTransport) Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt {
+	defer c.cut()
+	return c.Transport.Send(ctx, env, msg)
+}
+
+// An outcome that is known is not forgotten because the database is away for a moment: the
+// mail would be sent twice, or held.
+func TestDeliver_WritesOutcomesAfterARestartOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	b.Transport = &cuttingTransport{b.Transport, func() {
+		b.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	}}
+	e := newEmail("ada@example.com")
+
+	b.deliver(b.dispatch(e))
+
+	r := b.recipients(e)["ada@example.com"]
+	require.Equal(t, email.Sent, r.Status)
+	require.Len(t, b.attempts(r.ID), 1)
+	require.Equal(t, "accepted", b.attempts(r.ID)[0].Verdict)
+}
