@@ -115,18 +115,19 @@ func (r *delivery) writeOutcomes(ctx context.Context, outcomes <-chan store.Outc
 }
 
 // writeBatch writes outcomes, also after the context has ended: what has happened to a mail
-// must be written down. While the database is away it is tried again until the context ends,
-// since a mail whose outcome is not known is sent twice or held.
+// must be written down, or it is sent twice, or held. While the database is away it is tried
+// again until the process ends.
 func (r *delivery) writeBatch(ctx context.Context, batch []store.Outcome) error {
+	ctx = context.WithoutCancel(ctx)
 	for told := false; ; told = true {
-		err := r.Store.FinishAttempts(context.WithoutCancel(ctx), r.in.TenantID, batch)
-		if fault.KindOf(err) != fault.Unavailable || ctx.Err() != nil {
+		err := r.Store.FinishAttempts(ctx, r.in.TenantID, batch)
+		if fault.KindOf(err) != fault.Unavailable {
 			return err
 		}
 		if !told {
 			r.Log.WarnContext(ctx, "outcomes are written later", slog.Int("recipients", len(batch)), slog.Any("error", err))
 		}
-		_ = sleepUntil(ctx, time.Now().Add(writeAgain)) // at the end of the context there is one more try
+		time.Sleep(writeAgain)
 	}
 }
 

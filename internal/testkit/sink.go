@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/textproto"
@@ -44,6 +45,7 @@ func StartSink(latency time.Duration) (*Sink, error) {
 	s.Reset(0)
 	s.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &sinkSession{sink: s}, nil }))
 	s.server.Domain = "localhost"
+	s.server.ErrorLog = log.New(io.Discard, "", 0) // of clients that are killed
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil
 }
