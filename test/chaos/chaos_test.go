@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ type system struct {
 	sink    *testkit.Sink
 	api     *testkit.Process
 	workers []*testkit.Process
+	accepts atomic.Int64 // recipients that callers have a 202 for
 }
 
 func newSystem(t *testing.T, workers int) *system {

@@ -19,12 +19,14 @@ const (
 	pause    = 150 * time.Millisecond // between two emails of a caller
 	patience = 5 * time.Second        // of a caller with one request
 	giveUp   = 3 * time.Minute        // of a caller with one email
+	backlog  = 300                    // recipients on their way, from which on callers wait: a slow machine has to get through
 )
 
 // load is the mail of one tenant and the callers that send it. They do as the guide says:
 // each email has an idempotency key, and a request that was not answered with 202 is made
 // again with the same key until it is.
 type load struct {
+	*system
 	name   string
 	client *mailtura.ClientWithResponses
 	done   chan struct{}
@@ -58,7 +60,7 @@ func (s *system) newLoad(t *testing.T, onUnknown string) *load {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, key.StatusCode(), string(key.Body))
 	return &load{
-		name: onUnknown, client: s.newClient(t, key.JSON201.Key, ""),
+		system: s, name: onUnknown, client: s.newClient(t, key.JSON201.Key, ""),
 		done: make(chan struct{}), accepted: map[string]answer{},
 	}
 }
@@ -89,7 +91,7 @@ func (l *load) start(t *testing.T) {
 func (l *load) call(ctx context.Context, caller int) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		select {
 		case <-l.done:
 			return
@@ -97,15 +99,20 @@ func (l *load) call(ctx context.Context, caller int) {
 			return
 		case <-tick.C:
 		}
+		if l.accepts.Load()-int64(l.sink.Count()) > backlog {
+			continue
+		}
 		key := fmt.Sprintf("%s-%d-%d", l.name, caller, n)
 		got, tries, odd := l.send(ctx, key, newEmail(key, n%4 == 0))
 		l.mu.Lock()
 		if odd == "" {
 			l.accepted[key] = answer{*got.JSON202, time.Now(), tries}
+			l.accepts.Add(int64(len(got.JSON202.Recipients)))
 		} else {
 			l.odd = append(l.odd, key+": "+odd)
 		}
 		l.mu.Unlock()
+		n++
 	}
 }
 
