@@ -204,3 +204,36 @@ func TestDeliver_DatabaseAwayIsTriedAgain(t *testing.T) {
 	require.Equal(t, "database_unavailable", failure.Type())
 	require.False(t, failure.NonRetryable())
 }
+
+// lastTransport hands over, and then does something.
+type lastTransport struct {
+	activities.Transport
+	then func()
+}
+
+func (l *lastTransport) Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt {
+	defer l.then()
+	return l.Transport.Send(ctx, env, msg)
+}
+
+// An outcome that is known is not forgotten because the database is restarted and, since
+// Temporal is away as well, the context ends: the mail would be sent twice, or held.
+func TestDeliver_WritesOutcomesAfterARestartOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.Transport = &lastTransport{b.Transport, func() {
+		b.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		cancel()
+	}}
+	e := newEmail("ada@example.com")
+
+	_, err := b.try(ctx, b.dispatch(e))
+
+	require.ErrorContains(t, err, "canceled")
+	r := b.recipients(e)["ada@example.com"]
+	require.Equal(t, email.Sent, r.Status)
+	require.Len(t, b.attempts(r.ID), 1)
+	require.Equal(t, "accepted", b.attempts(r.ID)[0].Verdict)
+}

@@ -28,6 +28,7 @@ import (
 const (
 	flushAfter = 20 * time.Millisecond
 	flushSize  = 50
+	writeAgain = 200 * time.Millisecond // while the database is away
 )
 
 // send makes an attempt for each recipient, several at a time.
@@ -80,17 +81,15 @@ func emailsOf(due []store.Due) []uuid.UUID {
 	return ids
 }
 
-// writeOutcomes writes outcomes as they come, a few together. It goes on after the
-// context has ended: what has happened to a mail must be written down.
+// writeOutcomes writes outcomes as they come, a few together.
 func (r *delivery) writeOutcomes(ctx context.Context, outcomes <-chan store.Outcome) error {
-	ctx = context.WithoutCancel(ctx)
 	var failed error
 	var batch []store.Outcome
 	flush := func() {
 		if len(batch) == 0 {
 			return
 		}
-		if err := r.Store.FinishAttempts(ctx, r.in.TenantID, batch); err != nil {
+		if err := r.writeBatch(ctx, batch); err != nil {
 			failed = err
 		}
 		batch = nil
@@ -112,6 +111,23 @@ func (r *delivery) writeOutcomes(ctx context.Context, outcomes <-chan store.Outc
 		case <-timer.C:
 			flush()
 		}
+	}
+}
+
+// writeBatch writes outcomes, also after the context has ended: what has happened to a mail
+// must be written down, or it is sent twice, or held. While the database is away it is tried
+// again until the process ends.
+func (r *delivery) writeBatch(ctx context.Context, batch []store.Outcome) error {
+	ctx = context.WithoutCancel(ctx)
+	for told := false; ; told = true {
+		err := r.Store.FinishAttempts(ctx, r.in.TenantID, batch)
+		if fault.KindOf(err) != fault.Unavailable {
+			return err
+		}
+		if !told {
+			r.Log.WarnContext(ctx, "outcomes are written later", slog.Int("recipients", len(batch)), slog.Any("error", err))
+		}
+		time.Sleep(writeAgain)
 	}
 }
 

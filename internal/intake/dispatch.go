@@ -112,7 +112,7 @@ func (d *Dispatcher) run() {
 			return
 		}
 		if err := d.dispatch(q); err != nil {
-			d.log.Warn("dispatch is left to the next sweep", slog.String(telemetry.TenantID, q.tenantID), slog.Any("error", err))
+			d.log.Warn("dispatch is made later", slog.String(telemetry.TenantID, q.tenantID), slog.Any("error", err))
 			if fault.KindOf(err) == fault.Unavailable {
 				d.pause()
 			}
@@ -167,11 +167,24 @@ func (d *Dispatcher) dispatch(q tenantQueue) (err error) {
 	}()
 	dispatch := id.New()
 	claimed, err := d.ledger.ClaimDispatch(ctx, q.tenantID, q.class, dispatch, q.emails)
+	if fault.KindOf(err) == fault.Unavailable {
+		d.putBack(q)
+	}
 	if err != nil || claimed == 0 {
 		return err
 	}
 	span.SetAttributes(attribute.String(telemetry.DispatchID, id.Dispatch.Format(dispatch)), attribute.Int(telemetry.DispatchSize, claimed))
 	return d.start(ctx, email.Dispatch{TenantID: q.tenantID, ID: dispatch, Class: q.class, Weight: q.weight, Emails: claimed})
+}
+
+// putBack has emails that could not be claimed dispatched later, without waiting for a sweep.
+// Those that were claimed all the same are in that dispatch, which the sweep starts.
+func (d *Dispatcher) putBack(q tenantQueue) {
+	back := make([]Pending, len(q.emails))
+	for i, emailID := range q.emails {
+		back[i] = Pending{TenantID: q.tenantID, EmailID: emailID, Class: q.class, Weight: q.weight, TraceParent: q.traceParent}
+	}
+	d.Add(back)
 }
 
 func (d *Dispatcher) start(ctx context.Context, s email.Dispatch) error {

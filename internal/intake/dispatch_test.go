@@ -180,6 +180,29 @@ func TestDispatcher_PausesWhileTemporalIsAway(t *testing.T) {
 	})
 }
 
+// While the database is away emails wait here, and need no sweep when it is back.
+func TestDispatcher_PutsBackWhatItCouldNotClaim(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ledger := fakeLedger{claim: func(call int, emails []uuid.UUID) (int, error) {
+			if call == 0 {
+				return 0, errAway
+			}
+			return len(emails), nil
+		}}
+		var starter fakeStarter
+		d := newDispatcher(t, &ledger, &starter, 1)
+		emails := pending(acme, 3)
+		d.Add(emails)
+		synctest.Wait()
+		require.Empty(t, starter.started())
+		time.Sleep(2 * time.Second) // of the bubble's clock
+		synctest.Wait()
+		require.Len(t, starter.started(), 1)
+		require.Equal(t, pendingIDs(emails), ledger.claimed()[1].emails)
+	})
+}
+
 func TestDispatcher_GoesOnAfterErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +26,7 @@ func program(name, variable string) string {
 	if path := os.Getenv(variable); path != "" {
 		return path
 	}
-	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name)) // of test/e2e and test/bench
+	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name)) // of a folder of test/
 	if err != nil {
 		panic(err)
 	}
@@ -46,7 +47,7 @@ type Stack struct {
 	Inbox    *inbox.Inbox
 	Key      string // operator key
 	URL      string // of the API
-	ports    struct{ api, temporal, ui int }
+	ports    struct{ database, api, temporal, ui int }
 }
 
 // NewStack starts database, Temporal and inbox.
@@ -54,11 +55,9 @@ func NewStack(dir string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s := &Stack{Dir: dir, Key: apikey.New(apikey.Operator).Text()}
-	s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort()
+	s.ports.database, s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort(), freePort()
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
-	var err error
-	s.Database, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if err := s.StartDatabase(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.Database.CreateDatabase(ctx, "mailtura"); err != nil {
@@ -67,16 +66,31 @@ func NewStack(dir string) (*Stack, error) {
 	if err := s.StartTemporal(ctx); err != nil {
 		return nil, err
 	}
+	var err error
 	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
 	return s, err
 }
 
+// StartDatabase starts the database on its data, with fsync; NewStack has done it once.
+func (s *Stack) StartDatabase(ctx context.Context) error {
+	started, err := postgres.Start(ctx, postgres.Config{
+		Dir: filepath.Join(s.Dir, "postgres"), Port: s.ports.database, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err == nil {
+		s.Database = started
+	}
+	return err
+}
+
 // StartTemporal starts Temporal on its data; NewStack has done it once.
-func (s *Stack) StartTemporal(ctx context.Context) (err error) {
-	s.Temporal, err = devstack.StartTemporal(ctx, devstack.TemporalConfig{
+func (s *Stack) StartTemporal(ctx context.Context) error {
+	started, err := devstack.StartTemporal(ctx, devstack.TemporalConfig{
 		Binary: TemporaliteBinary(), PostgresURL: s.Database.URL("postgres"), Port: s.ports.temporal, UIPort: s.ports.ui,
 		Dir: s.Dir, Namespace: flow.Namespace, Attributes: flow.AttributeTypes(), Output: io.Discard,
 	})
+	if err == nil {
+		s.Temporal = started
+	}
 	return err
 }
 
@@ -89,13 +103,18 @@ func (s *Stack) Stop() {
 	_ = s.Database.Stop(ctx)
 }
 
+var portsGiven atomic.Int64 //nolint:gochecknoglobals // by freePort in this process
+
+// freePort is a port that stays free while its server is away: it is not among those that
+// systems give to outgoing connections (from 32768 on Linux, from 49152 elsewhere).
 func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	for {
+		port := 20_000 + (100*os.Getpid()+int(portsGiven.Add(1)))%10_000
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close() //nolint:errcheck // nothing was sent over it
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Process is a running role of the product.

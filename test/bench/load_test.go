@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
 const (
@@ -27,12 +28,12 @@ func BenchmarkBatch(b *testing.B) {
 	for b.Loop() {
 		postfix := postfixPerSecond(b, sink)
 		client := newTenant(b, stack, "batch")
-		sink.reset(batches * batchSize)
+		sink.Reset(batches * batchSize)
 		account := readAccount(stack)
 		began := time.Now()
 		inParallel(b, 4, batches, func(ctx context.Context) error { return sendBatch(ctx, client, batchSize) })
 		accepted := time.Since(began)
-		sink.await(b)
+		require.NoError(b, sink.Await(arrivesWithin))
 		delivered := batches * batchSize / time.Since(began).Seconds()
 		reportAccount(b, stack, account, batches*batchSize)
 		b.ReportMetric(batches*batchSize/accepted.Seconds(), "accepted/s")
@@ -65,7 +66,7 @@ func BenchmarkFairness(b *testing.B) {
 	stack, sink := start(b)
 	for b.Loop() {
 		flood, small := newTenant(b, stack, "flood"), newTenant(b, stack, "small")
-		sink.reset(1 << 30) // its end is not waited for
+		sink.Reset(1 << 30) // its end is not waited for
 		inParallel(b, 4, 100_000/batchSize, func(ctx context.Context) error { return sendBatch(ctx, flood, batchSize) })
 		b.ReportMetric(float64(backlog(b, flood)), "queued-at-start")
 		b.ReportMetric(residentMB(b), "resident-MB")
@@ -115,9 +116,9 @@ func sendBatch(ctx context.Context, c *mailtura.ClientWithResponses, size int) e
 }
 
 // paced sends single emails at a rate, and waits for them.
-func paced(b *testing.B, c *mailtura.ClientWithResponses, sink *sink, perSecond, count int) (accept, arrived []time.Duration) {
+func paced(b *testing.B, c *mailtura.ClientWithResponses, sink *testkit.Sink, perSecond, count int) (accept, arrived []time.Duration) {
 	b.Helper()
-	sink.reset(1 << 30)
+	sink.Reset(1 << 30)
 	var mu sync.Mutex
 	sent := map[string]time.Time{}
 	var group sync.WaitGroup
@@ -141,9 +142,10 @@ func paced(b *testing.B, c *mailtura.ClientWithResponses, sink *sink, perSecond,
 	group.Wait()
 	require.Eventually(b, func() bool {
 		arrived = arrived[:0]
+		came := sink.Arrivals()
 		for id, start := range sent {
-			if at, ok := sink.arrival(id); ok {
-				arrived = append(arrived, at.Sub(start))
+			if at := came[testkit.Mail{ID: id, To: recipient}]; len(at) > 0 {
+				arrived = append(arrived, at[0].Sub(start))
 			}
 		}
 		return len(arrived) == count

@@ -12,25 +12,27 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/testkit"
 )
 
 // postfixPerSecond is how many messages of 4 kB a second a Postfix of its own takes in over
 // SMTP from 20 sessions, queues on disk, and delivers to the sink; 0 where it is not
 // installed, or where we are not root, without which it does not run.
-func postfixPerSecond(b *testing.B, sink *sink) float64 {
+func postfixPerSecond(b *testing.B, sink *testkit.Sink) float64 {
 	b.Helper()
 	source, err := exec.LookPath("smtp-source")
 	if err != nil || os.Geteuid() != 0 {
 		return 0
 	}
-	port := startPostfix(b, sink.address)
-	sink.reset(emails)
+	port := startPostfix(b, sink.Address)
+	sink.Reset(emails)
 	began := time.Now()
 	cmd := exec.CommandContext(b.Context(), source, "-s", "20", "-m", strconv.Itoa(emails), "-l", "4096",
-		"-f", "noreply@acme.com", "-t", "ada@example.com", "127.0.0.1:"+port)
+		"-f", "noreply@acme.com", "-t", recipient, "127.0.0.1:"+port)
 	out, err := cmd.CombinedOutput()
 	require.NoError(b, err, "%s", out)
-	sink.await(b)
+	require.NoError(b, sink.Await(arrivesWithin))
 	return emails / time.Since(began).Seconds()
 }
 

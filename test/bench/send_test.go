@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,13 @@ import (
 const (
 	emails  = 5000
 	callers = 50
+
+	arrivesWithin = 5 * time.Minute
+	recipient     = "ada@example.com" // of all of them
 )
+
+// text is a body of 4 kB.
+var text = strings.Repeat("The engine can arrange and combine its numerical quantities exactly.\r\n", 60)
 
 // BenchmarkSend sends single emails of 4 kB through the API from 50 callers to an SMTP
 // sink, beside an empty workflow on the same Temporal.
@@ -43,13 +50,15 @@ func BenchmarkSend(b *testing.B) {
 // served is API and worker of the benchmark that runs.
 var served *testkit.Process //nolint:gochecknoglobals // benchmarks run one after the other
 
-func start(b *testing.B) (*testkit.Stack, *sink) {
+func start(b *testing.B) (*testkit.Stack, *testkit.Sink) {
 	b.Helper()
 	stack, err := testkit.NewStack(b.TempDir())
 	require.NoError(b, err)
 	b.Cleanup(stack.Stop)
-	s := startSink(b)
-	served, err = stack.Launch("serve", "MAILTURA_SMTP_RELAY=smtp://"+s.address, "MAILTURA_LOG_LEVEL=warn")
+	s, err := testkit.StartSink(0)
+	require.NoError(b, err)
+	b.Cleanup(s.Close)
+	served, err = stack.Launch("serve", "MAILTURA_SMTP_RELAY=smtp://"+s.Address, "MAILTURA_LOG_LEVEL=warn")
 	require.NoError(b, err)
 	b.Cleanup(served.Stop)
 	return stack, s
@@ -65,11 +74,11 @@ type measurement struct {
 	transactionsPerEmail float64
 }
 
-func sendAll(b *testing.B, stack *testkit.Stack, sink *sink) measurement {
+func sendAll(b *testing.B, stack *testkit.Stack, sink *testkit.Sink) measurement {
 	b.Helper()
 	client := newTenant(b, stack, "single")
 	before := transactions(b, stack)
-	sink.reset(emails)
+	sink.Reset(emails)
 	account := readAccount(stack)
 	var m measurement
 	var mu sync.Mutex
@@ -95,11 +104,11 @@ func sendAll(b *testing.B, stack *testkit.Stack, sink *sink) measurement {
 	}
 	group.Wait()
 	m.acceptedIn = time.Since(began)
-	sink.await(b)
+	require.NoError(b, sink.Await(arrivesWithin))
 	m.allIn = time.Since(began)
 	reportAccount(b, stack, account, emails)
-	for id, at := range sink.arrivals() {
-		m.endToEnd = append(m.endToEnd, at.Sub(sent[id]))
+	for mail, at := range sink.Arrivals() {
+		m.endToEnd = append(m.endToEnd, at[0].Sub(sent[mail.ID]))
 	}
 	require.Len(b, m.endToEnd, emails, "each email arrived once")
 	m.workflows = dispatches(b, stack)
@@ -134,7 +143,7 @@ func newTenant(b *testing.B, stack *testkit.Stack, name string) *mailtura.Client
 
 func newEmail() mailtura.SendEmail {
 	var to mailtura.SendEmail_To
-	_ = to.FromSendEmailTo0("ada@example.com") // a string can always be encoded
+	_ = to.FromSendEmailTo0(recipient) // a string can always be encoded
 	subject := "Your order"
 	return mailtura.SendEmail{To: to, Subject: &subject, Text: &text}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,10 +92,11 @@ func (s *Server) startOnce(ctx context.Context, bin string, owner *owner, cfg Co
 	if s.port, err = choosePort(cfg.Port); err != nil {
 		return err
 	}
+	logged := s.logSize()
 	if err := s.launch(bin, owner, cfg); err != nil {
 		return err
 	}
-	if err := s.awaitReady(ctx); err != nil {
+	if err := s.awaitReady(ctx, logged); err != nil {
 		_ = s.Stop(context.WithoutCancel(ctx))
 		return err
 	}
@@ -130,7 +132,7 @@ func (s *Server) launch(bin string, owner *owner, cfg Config) error {
 	for name, value := range settings(cfg.Fast) {
 		args = append(args, "-c", name+"="+value)
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log of PostgreSQL: %w", err)
 	}
@@ -145,8 +147,9 @@ func (s *Server) launch(bin string, owner *owner, cfg Config) error {
 	})
 }
 
-// awaitReady returns when the server takes connections.
-func (s *Server) awaitReady(ctx context.Context) error {
+// awaitReady returns when the server takes connections. What its log had before it was
+// started is not its own.
+func (s *Server) awaitReady(ctx context.Context, logged int64) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
@@ -156,11 +159,11 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.done:
-			last := s.lastLine()
-			if strings.Contains(last, "old server processes") {
+			said := s.saidSince(logged)
+			if slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, "old server processes") }) {
 				return fmt.Errorf("PostgreSQL did not start: %w", errLeftovers)
 			}
-			return fmt.Errorf("PostgreSQL did not start: %s", last)
+			return fmt.Errorf("PostgreSQL did not start: %s", said[len(said)-1])
 		case <-ctx.Done():
 			return fmt.Errorf("wait for PostgreSQL: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(20 * time.Millisecond):
@@ -168,14 +171,23 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-// lastLine is what the server said last.
-func (s *Server) lastLine() string {
-	raw, err := os.ReadFile(filepath.Join(s.dir, "postgres.log"))
+// logSize is how much the log has.
+func (s *Server) logSize() int64 {
+	info, err := os.Stat(s.log())
 	if err != nil {
-		return "it left no log"
+		return 0
 	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	return lines[len(lines)-1]
+	return info.Size()
+}
+
+// saidSince is what the log has after so many bytes, at least a line. Among it may be what
+// ending processes of an earlier run say.
+func (s *Server) saidSince(logged int64) []string {
+	raw, err := os.ReadFile(s.log())
+	if err != nil || int64(len(raw)) <= logged {
+		return []string{"it left no log"}
+	}
+	return strings.Split(strings.TrimSpace(string(raw[logged:])), "\n")
 }
 
 // URL is the address of a database on the server, with the password in it.
@@ -216,6 +228,12 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 // PID is the process id of the server.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
+// Kill ends the server at once, as a crash would: the next start recovers from its log.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // an error: it has ended
+	<-s.done
+}
+
 // Stop ends the server in order (a fast shutdown) and waits for it; at the end of the
 // context it is killed.
 func (s *Server) Stop(ctx context.Context) error {
@@ -224,10 +242,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-s.done:
 		return nil
 	case <-ctx.Done():
-		_ = s.cmd.Process.Kill()
-		<-s.done
+		s.Kill()
 		return fmt.Errorf("stop PostgreSQL: %w", ctx.Err())
 	}
 }
+
+func (s *Server) log() string { return filepath.Join(s.dir, "postgres.log") }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

@@ -90,8 +90,7 @@ func TestStart_AfterAKillOfTheServer(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, postgres.Config{Dir: dir})
 	require.NoError(t, s.CreateDatabase(t.Context(), "mail"))
-	require.NoError(t, syscall.Kill(s.PID(), syscall.SIGKILL))
-	<-s.Done()
+	s.Kill()
 	again := start(t, postgres.Config{Dir: dir})
 	require.Equal(t, "mail", query(t, again.URL("mail"), "SELECT current_database()::text"))
 }
