@@ -255,10 +255,19 @@ func (s *Store) Progress(ctx context.Context, tenantID string, dispatch uuid.UUI
 		Cancelled: int(row.Cancelled), Expired: int(row.Expired), Deferred: int(row.Deferred), Queued: int(row.Queued),
 	}
 	if p.Deferred+p.Queued == 0 {
-		err = s.q.FinishDispatch(ctx, db.FinishDispatchParams{Now: &now, TenantID: tenantID, ID: dispatch})
+		err = s.finishDispatch(ctx, tenantID, dispatch, now)
 	}
 	if p.Deferred > 0 {
 		p.NextAttemptAt = row.NextAttemptAt
 	}
-	return p, translate("finish dispatch", err)
+	return p, err
+}
+
+// finishDispatch notes that a dispatch is finished, and counts the chunk of a bulk send that it was.
+func (s *Store) finishDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) error {
+	bulkID, err := s.q.FinishDispatch(ctx, db.FinishDispatchParams{Now: &now, TenantID: tenantID, ID: dispatch})
+	if err = ignoreNoRows(err); err == nil && bulkID != nil {
+		err = s.q.CountChunk(ctx, db.CountChunkParams{DispatchID: &dispatch, TenantID: tenantID, BulkSendID: *bulkID})
+	}
+	return translate("finish dispatch", err)
 }

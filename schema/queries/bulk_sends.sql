@@ -1,9 +1,18 @@
--- name: InsertBulkSend :exec
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at)
-VALUES (@tenant_id, @id, @name, @class, @shared, @scheduled_at, @now, @now);
+-- name: InsertBulkSend :execrows
+-- Nothing while another upload with the idempotency key is under way.
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at, idempotency_key)
+VALUES (@tenant_id, @id, @name, @class, @shared, @scheduled_at, @now, @now, @idempotency_key)
+ON CONFLICT (tenant_id, idempotency_key) WHERE status = 'uploading' AND idempotency_key IS NOT NULL DO NOTHING;
+
+-- name: GetUploadOfKey :one
+SELECT id, progressed_at FROM bulk_sends
+WHERE tenant_id = @tenant_id AND idempotency_key = @idempotency_key::text AND status = 'uploading';
+
+-- name: TouchUpload :execrows
+UPDATE bulk_sends SET progressed_at = @now WHERE tenant_id = @tenant_id AND id = @id AND status = 'uploading';
 
 -- name: LockBulkSend :one
-SELECT id, status, class, chunks, accepted, rejected, errors FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id FOR UPDATE;
+SELECT id, status, class, chunks, accepted, rejected, errors, progressed_at, idempotency_key FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id FOR UPDATE;
 
 -- name: AdvanceBulkSend :exec
 UPDATE bulk_sends
@@ -26,22 +35,24 @@ FROM bulk_sends WHERE tenant_id = @tenant_id AND id = @id;
 SELECT id, name, status, class, accepted, rejected, run_id, created_at, finished_at
 FROM bulk_sends WHERE tenant_id = @tenant_id AND id < @after_id ORDER BY id DESC LIMIT @count;
 
--- name: CountBulkSendRecipients :many
--- What became of the lines that are emails.
-SELECT e.bulk_send_id::uuid AS bulk_send_id, r.status, count(*)::integer AS recipients
-FROM emails e JOIN recipients r ON r.email_id = e.id
-WHERE e.bulk_send_id = ANY(@ids::uuid[]) AND r.tenant_id = @tenant_id
-GROUP BY e.bulk_send_id, r.status;
-
 -- name: CountBulkSendLines :many
--- Where the lines stand that are no emails yet.
-SELECT bulk_send_id,
-    CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN release_at IS NULL OR release_at <= @now::timestamptz THEN 'queued'
-        WHEN held THEN 'held' ELSE 'scheduled' END::text AS status,
-    sum(lines)::integer AS lines
-FROM bulk_send_chunks
-WHERE tenant_id = @tenant_id AND bulk_send_id = ANY(@ids::uuid[]) AND taken_at IS NULL
-GROUP BY 1, 2;
+-- Where all lines stand, at one moment. What has come to its end for good is counted in the
+-- chunks, and only the rest of those that are emails is looked at.
+WITH chunk AS (
+    SELECT b.tenant_id, b.bulk_send_id, b.lines, b.taken_at, b.cancelled_at, b.held, b.release_at, b.rest, b.sent, b.bounced, b.cancelled
+    FROM bulk_send_chunks b WHERE b.tenant_id = @tenant_id AND b.bulk_send_id = ANY(@ids::uuid[])
+), line AS (
+    SELECT bulk_send_id, lines,
+        CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN release_at IS NULL OR release_at <= @now::timestamptz THEN 'queued'
+            WHEN held THEN 'held' ELSE 'scheduled' END AS status
+    FROM chunk WHERE taken_at IS NULL
+    UNION ALL SELECT bulk_send_id, sent, 'sent' FROM chunk WHERE sent > 0
+    UNION ALL SELECT bulk_send_id, bounced, 'bounced' FROM chunk WHERE bounced > 0
+    UNION ALL SELECT bulk_send_id, cancelled, 'cancelled' FROM chunk WHERE cancelled > 0
+    UNION ALL SELECT c.bulk_send_id, 1, r.status
+    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+)
+SELECT bulk_send_id, status::text AS status, sum(lines)::integer AS lines FROM line GROUP BY bulk_send_id, status;
 
 -- name: ListBulkSendErrorsAfter :many
 SELECT number, line, location, code, message FROM bulk_send_errors
@@ -64,7 +75,7 @@ WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NU
 ORDER BY number LIMIT 1 FOR UPDATE;
 
 -- name: TakeChunk :exec
-UPDATE bulk_send_chunks SET taken_at = @taken_at, dispatch_id = @dispatch_id, content = ''
+UPDATE bulk_send_chunks SET taken_at = @taken_at, dispatch_id = @dispatch_id, content = '', rest = @rest
 WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND number = @number;
 
 -- name: GetWaitingChunks :one
@@ -75,20 +86,39 @@ FROM bulk_send_chunks
 WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NULL AND cancelled_at IS NULL;
 
 -- name: CountOpenRecipients :one
--- Recipients that are queued or being sent. Chunks that have none any more are passed, so
--- that the next count need not look at them.
+-- Recipients that are queued or being sent. Chunks that have none any more are passed, and
+-- counted, so that the next count need not look at them.
 WITH open AS (
-    SELECT c.number, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients
-    FROM bulk_send_chunks c
-        LEFT JOIN emails e ON e.dispatch_id = c.dispatch_id
-        LEFT JOIN recipients r ON r.email_id = e.id
+    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients,
+        count(*) FILTER (WHERE r.status = 'sent') AS sent, count(*) FILTER (WHERE r.status = 'bounced') AS bounced,
+        count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
     WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL AND NOT c.passed
-    GROUP BY c.number
+    GROUP BY c.tenant_id, c.bulk_send_id, c.number
 ), passed AS (
-    UPDATE bulk_send_chunks c SET passed = true FROM open o
+    UPDATE bulk_send_chunks c
+    SET passed = true, sent = c.sent + o.sent, bounced = c.bounced + o.bounced, cancelled = c.cancelled + o.cancelled, rest = o.rest
+    FROM open o
     WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = o.number AND o.recipients = 0
+        AND c.rest = o.before -- nobody has counted it meanwhile
 )
 SELECT coalesce(sum(recipients), 0)::integer AS recipients FROM open;
+
+-- name: CountChunk :exec
+-- Counts what of a chunk, by the dispatch that it became, has come to its end for good.
+WITH ended AS (
+    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status = 'sent') AS sent,
+        count(*) FILTER (WHERE r.status = 'bounced') AS bounced, count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+    WHERE c.dispatch_id = @dispatch_id AND c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id
+    GROUP BY c.tenant_id, c.bulk_send_id, c.number
+)
+UPDATE bulk_send_chunks c
+SET sent = c.sent + e.sent, bounced = c.bounced + e.bounced, cancelled = c.cancelled + e.cancelled, rest = e.rest
+FROM ended e
+WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = e.number AND c.rest = e.before;
 
 -- name: ClaimBulkEmails :exec
 UPDATE emails SET dispatch_id = @dispatch_id, bulk_send_id = @bulk_send_id
@@ -111,9 +141,10 @@ SELECT usage_day, sum(lines)::integer AS lines FROM cancelled GROUP BY usage_day
 -- recipients were never tried.
 WITH cancelled AS (
     UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
-    FROM emails e
-    WHERE e.bulk_send_id = @bulk_send_id AND r.tenant_id = @tenant_id AND r.email_id = e.id
-        AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id), emails e
+    WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL
+        AND r.id = own.id AND r.tenant_id = c.tenant_id AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+        AND e.id = r.email_id AND e.tenant_id = r.tenant_id
     RETURNING e.usage_day, e.dispatch_id, r.attempts
 )
 SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
@@ -126,7 +157,7 @@ WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at
 ORDER BY b.progressed_at LIMIT 100;
 
 -- name: ListStaleUploads :many
--- Uploads that have made no progress since an instant.
+-- Uploads that nobody has taken in since an instant.
 SELECT tenant_id, id FROM bulk_sends
 WHERE run_id IS NULL AND status = 'uploading' AND progressed_at < @before ORDER BY progressed_at LIMIT 100;
 
