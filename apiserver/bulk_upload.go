@@ -270,6 +270,8 @@ func (w *bulkUpload) read(ctx context.Context, batches chan<- store.BulkBatch) e
 			return flush()
 		case err != nil && !errors.Is(err, errLineTooLong):
 			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
 		}
 		if read++; read > w.Uploads.Lines {
 			return fault.New(fault.TooLarge, "too_many_lines", "A bulk send has at most %d lines; nothing is sent.", w.Uploads.Lines)
