@@ -68,7 +68,8 @@ type Pin struct {
 // Letter is an email with what is needed to compose it.
 type Letter struct {
 	email.Email
-	Template *template.Source // nil: the email has its own content
+	Template   *template.Source // nil: the email has its own content
+	BulkSendID *uuid.UUID       // of which it is a line; nil: of none
 }
 
 // Rendering is what the engine needs to render the letter.
@@ -79,6 +80,9 @@ func (l *Letter) Rendering() template.Email {
 	}
 	if l.TemplateID != nil {
 		in.Key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
+	}
+	if l.BulkSendID != nil { // its lines share subject, content and template, which nothing changes
+		in.Shared = url.PathEscape(l.TenantID) + "/" + id.BulkSend.Format(*l.BulkSendID)
 	}
 	return in
 }
@@ -109,7 +113,7 @@ func loadLetters(ctx context.Context, q *db.Queries, tenantID string, ids []uuid
 	}
 	letters := make(map[uuid.UUID]*Letter, len(rows))
 	for _, row := range rows {
-		l := &Letter{Email: toEmail(row)}
+		l := &Letter{Email: toEmail(row), BulkSendID: row.BulkSendID}
 		if err := json.Unmarshal(row.Content, &l.Content); err != nil {
 			return nil, fmt.Errorf("read content of email %s: %w", row.ID, err)
 		}

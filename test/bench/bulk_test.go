@@ -27,13 +27,12 @@ func BenchmarkBulk(b *testing.B) {
 		client := newTenant(b, stack, "bulk")
 		sink.reset(1 << 30) // its end is not waited for
 		before := residentMB(b)
-		most, stop := watchMemory(b)
+		stop := watchMemory(b)
 		began := time.Now()
 		id := uploadBulk(b, client, bulkLines)
 		b.ReportMetric(bulkLines/time.Since(began).Seconds(), "lines/s")
-		stop()
 		b.ReportMetric(before, "resident-MB-before")
-		b.ReportMetric(*most, "resident-MB")
+		b.ReportMetric(stop(), "resident-MB")
 
 		began = time.Now()
 		var asked []time.Duration
@@ -84,19 +83,21 @@ func writeLines(w io.Writer, lines int) error {
 }
 
 // watchMemory finds out how much resident memory API and worker take at the most until stop.
-func watchMemory(b *testing.B) (most *float64, stop func()) {
+func watchMemory(b *testing.B) (stop func() float64) {
 	b.Helper()
-	most = new(float64)
 	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan struct{})
+	found := make(chan float64)
 	go func() {
-		defer close(done)
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
+		most := 0.0
 		for ctx.Err() == nil {
-			*most = max(*most, residentMB(b))
+			if mb, err := resident(); err == nil {
+				most = max(most, mb)
+			}
 			<-tick.C
 		}
+		found <- most
 	}()
-	return most, func() { cancel(); <-done }
+	return func() float64 { cancel(); return <-found }
 }
