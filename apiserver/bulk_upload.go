@@ -3,6 +3,7 @@ package apiserver
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"hash"
@@ -200,11 +201,12 @@ func (w *bulkUpload) run(ctx context.Context) (store.BulkStatus, error) {
 	go func() { written <- w.write(ctx, stop, batches) }()
 	readErr := w.read(ctx, batches)
 	close(batches)
-	if err := <-written; err != nil {
-		return "", err
+	writeErr := <-written
+	if readErr != nil && !errors.Is(readErr, context.Canceled) {
+		return "", readErr // also when a batch failed for it: net/http ends the request when its body does
 	}
-	if readErr != nil {
-		return "", readErr
+	if err := cmp.Or(writeErr, readErr); err != nil {
+		return "", err
 	}
 	return w.Store.CompleteBulkSend(ctx, w.tenant.ID, w.id, w.answer, time.Now())
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // BenchmarkBulk uploads 1,000,000 lines, and asks for the progress of the bulk send while
-// the first of them are sent.
+// the first of them are sent, beside a read that finds two rows at the most.
 func BenchmarkBulk(b *testing.B) {
 	stack, sink := start(b)
 	for b.Loop() {
@@ -35,7 +35,7 @@ func BenchmarkBulk(b *testing.B) {
 		b.ReportMetric(stop(), "resident-MB")
 
 		began = time.Now()
-		var asked []time.Duration
+		var asked, least []time.Duration
 		for sent := int64(0); sent < bulkSent; {
 			at := time.Now()
 			answer, err := client.GetBulkSendWithResponse(b.Context(), id, nil)
@@ -43,11 +43,17 @@ func BenchmarkBulk(b *testing.B) {
 			require.Equal(b, http.StatusOK, answer.StatusCode(), string(answer.Body))
 			asked = append(asked, time.Since(at))
 			sent = answer.JSON200.Progress.Sent
+			at = time.Now()
+			_, err = client.ListBulkSendErrorsWithResponse(b.Context(), id, nil)
+			require.NoError(b, err)
+			least = append(least, time.Since(at))
 			time.Sleep(20 * time.Millisecond) // the pace of the questions
 		}
 		b.ReportMetric(bulkSent/time.Since(began).Seconds(), "sent/s")
 		b.ReportMetric(ms(asked, 0.50), "progress-p50-ms")
 		b.ReportMetric(ms(asked, 0.99), "progress-p99-ms")
+		b.ReportMetric(ms(least, 0.50), "least-read-p50-ms")
+		b.ReportMetric(ms(least, 0.99), "least-read-p99-ms")
 		began = time.Now()
 		cancelled, err := client.CancelBulkSendWithResponse(b.Context(), id, nil)
 		require.NoError(b, err)
