@@ -37,7 +37,8 @@ FROM bulk_sends WHERE tenant_id = @tenant_id AND id < @after_id ORDER BY id DESC
 
 -- name: CountBulkSendLines :many
 -- Where all lines stand, at one moment. What has come to its end for good is counted in the
--- chunks, and only the rest of those that are emails is looked at.
+-- chunks, and only the rest of those that are emails is looked at: one by one, since for a
+-- join the planner may read all recipients.
 WITH chunk AS (
     SELECT b.tenant_id, b.bulk_send_id, b.lines, b.taken_at, b.cancelled_at, b.held, b.release_at, b.rest, b.sent, b.bounced, b.cancelled
     FROM bulk_send_chunks b WHERE b.tenant_id = @tenant_id AND b.bulk_send_id = ANY(@ids::uuid[])
@@ -49,8 +50,8 @@ WITH chunk AS (
     UNION ALL SELECT bulk_send_id, sent, 'sent' FROM chunk WHERE sent > 0
     UNION ALL SELECT bulk_send_id, bounced, 'bounced' FROM chunk WHERE bounced > 0
     UNION ALL SELECT bulk_send_id, cancelled, 'cancelled' FROM chunk WHERE cancelled > 0
-    UNION ALL SELECT c.bulk_send_id, 1, r.status
-    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+    UNION ALL SELECT c.bulk_send_id, 1, (SELECT r.status FROM recipients r WHERE r.id = own.id AND r.tenant_id = c.tenant_id)
+    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id)
 )
 SELECT bulk_send_id, status::text AS status, sum(lines)::integer AS lines FROM line GROUP BY bulk_send_id, status;
 
@@ -87,38 +88,43 @@ WHERE tenant_id = @tenant_id AND bulk_send_id = @bulk_send_id AND taken_at IS NU
 
 -- name: CountOpenRecipients :one
 -- Recipients that are queued or being sent. Chunks that have none any more are passed, and
--- counted, so that the next count need not look at them.
-WITH open AS (
-    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients,
-        count(*) FILTER (WHERE r.status = 'sent') AS sent, count(*) FILTER (WHERE r.status = 'bounced') AS bounced,
-        count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
-        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+-- counted, so that the next count need not look at them. The rest of a chunk only becomes
+-- less: where it is as large as it was, nobody has counted it meanwhile.
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
     WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL AND NOT c.passed
-    GROUP BY c.tenant_id, c.bulk_send_id, c.number
+), open AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status IN ('queued', 'sending')) AS recipients,
+        count(*) FILTER (WHERE o.status = 'sent') AS sent, count(*) FILTER (WHERE o.status = 'bounced') AS bounced,
+        count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
 ), passed AS (
     UPDATE bulk_send_chunks c
     SET passed = true, sent = c.sent + o.sent, bounced = c.bounced + o.bounced, cancelled = c.cancelled + o.cancelled, rest = o.rest
     FROM open o
     WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = o.number AND o.recipients = 0
-        AND c.rest = o.before -- nobody has counted it meanwhile
+        AND cardinality(c.rest) = o.before
 )
 SELECT coalesce(sum(recipients), 0)::integer AS recipients FROM open;
 
 -- name: CountChunk :exec
 -- Counts what of a chunk, by the dispatch that it became, has come to its end for good.
-WITH ended AS (
-    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status = 'sent') AS sent,
-        count(*) FILTER (WHERE r.status = 'bounced') AS bounced, count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
-        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
     WHERE c.dispatch_id = @dispatch_id AND c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id
-    GROUP BY c.tenant_id, c.bulk_send_id, c.number
+), ended AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status = 'sent') AS sent,
+        count(*) FILTER (WHERE o.status = 'bounced') AS bounced, count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
 )
 UPDATE bulk_send_chunks c
 SET sent = c.sent + e.sent, bounced = c.bounced + e.bounced, cancelled = c.cancelled + e.cancelled, rest = e.rest
 FROM ended e
-WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = e.number AND c.rest = e.before;
+WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.number = e.number AND cardinality(c.rest) = e.before;
 
 -- name: ClaimBulkEmails :exec
 UPDATE emails SET dispatch_id = @dispatch_id, bulk_send_id = @bulk_send_id
@@ -141,14 +147,16 @@ SELECT usage_day, sum(lines)::integer AS lines FROM cancelled GROUP BY usage_day
 -- recipients were never tried.
 WITH cancelled AS (
     UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = @now
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id), emails e
-    WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL
-        AND r.id = own.id AND r.tenant_id = c.tenant_id AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
-        AND e.id = r.email_id AND e.tenant_id = r.tenant_id
-    RETURNING e.usage_day, e.dispatch_id, r.attempts
+    WHERE r.id = ANY(ARRAY(SELECT unnest(c.rest) FROM bulk_send_chunks c
+            WHERE c.tenant_id = @tenant_id AND c.bulk_send_id = @bulk_send_id AND c.taken_at IS NOT NULL))
+        AND r.tenant_id = @tenant_id AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING r.email_id, r.attempts
 )
-SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
-FROM cancelled GROUP BY usage_day, dispatch_id;
+SELECT e.usage_day, e.dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE c.attempts = 0))::integer AS untried
+FROM cancelled c CROSS JOIN LATERAL (
+    SELECT o.usage_day, o.dispatch_id FROM emails o WHERE o.id = c.email_id AND o.tenant_id = @tenant_id OFFSET 0 -- one by one
+) e
+GROUP BY e.usage_day, e.dispatch_id;
 
 -- name: ListStaleBulkSends :many
 -- Uploads that have ended, and whose workflow is not known to have started.

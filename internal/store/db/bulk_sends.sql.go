@@ -44,20 +44,22 @@ func (q *Queries) AdvanceBulkSend(ctx context.Context, arg AdvanceBulkSendParams
 
 const cancelBulkRecipients = `-- name: CancelBulkRecipients :many
 WITH cancelled AS (
-    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $1
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id), emails e
-    WHERE c.tenant_id = $2 AND c.bulk_send_id = $3 AND c.taken_at IS NOT NULL
-        AND r.id = own.id AND r.tenant_id = c.tenant_id AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
-        AND e.id = r.email_id AND e.tenant_id = r.tenant_id
-    RETURNING e.usage_day, e.dispatch_id, r.attempts
+    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $2
+    WHERE r.id = ANY(ARRAY(SELECT unnest(c.rest) FROM bulk_send_chunks c
+            WHERE c.tenant_id = $1 AND c.bulk_send_id = $3 AND c.taken_at IS NOT NULL))
+        AND r.tenant_id = $1 AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING r.email_id, r.attempts
 )
-SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
-FROM cancelled GROUP BY usage_day, dispatch_id
+SELECT e.usage_day, e.dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE c.attempts = 0))::integer AS untried
+FROM cancelled c CROSS JOIN LATERAL (
+    SELECT o.usage_day, o.dispatch_id FROM emails o WHERE o.id = c.email_id AND o.tenant_id = $1 OFFSET 0 -- one by one
+) e
+GROUP BY e.usage_day, e.dispatch_id
 `
 
 type CancelBulkRecipientsParams struct {
-	Now        time.Time
 	TenantID   string
+	Now        time.Time
 	BulkSendID uuid.UUID
 }
 
@@ -71,7 +73,7 @@ type CancelBulkRecipientsRow struct {
 // Ends what is not under way and not final, and tells for each day and dispatch how many
 // recipients were never tried.
 func (q *Queries) CancelBulkRecipients(ctx context.Context, arg CancelBulkRecipientsParams) ([]CancelBulkRecipientsRow, error) {
-	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.Now, arg.TenantID, arg.BulkSendID)
+	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.TenantID, arg.Now, arg.BulkSendID)
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +172,8 @@ WITH chunk AS (
     UNION ALL SELECT bulk_send_id, sent, 'sent' FROM chunk WHERE sent > 0
     UNION ALL SELECT bulk_send_id, bounced, 'bounced' FROM chunk WHERE bounced > 0
     UNION ALL SELECT bulk_send_id, cancelled, 'cancelled' FROM chunk WHERE cancelled > 0
-    UNION ALL SELECT c.bulk_send_id, 1, r.status
-    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+    UNION ALL SELECT c.bulk_send_id, 1, (SELECT r.status FROM recipients r WHERE r.id = own.id AND r.tenant_id = c.tenant_id)
+    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id)
 )
 SELECT bulk_send_id, status::text AS status, sum(lines)::integer AS lines FROM line GROUP BY bulk_send_id, status
 `
@@ -189,7 +191,8 @@ type CountBulkSendLinesRow struct {
 }
 
 // Where all lines stand, at one moment. What has come to its end for good is counted in the
-// chunks, and only the rest of those that are emails is looked at.
+// chunks, and only the rest of those that are emails is looked at: one by one, since for a
+// join the planner may read all recipients.
 func (q *Queries) CountBulkSendLines(ctx context.Context, arg CountBulkSendLinesParams) ([]CountBulkSendLinesRow, error) {
 	rows, err := q.db.Query(ctx, countBulkSendLines, arg.TenantID, arg.Ids, arg.Now)
 	if err != nil {
@@ -211,18 +214,20 @@ func (q *Queries) CountBulkSendLines(ctx context.Context, arg CountBulkSendLines
 }
 
 const countChunk = `-- name: CountChunk :exec
-WITH ended AS (
-    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status = 'sent') AS sent,
-        count(*) FILTER (WHERE r.status = 'bounced') AS bounced, count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
-        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
     WHERE c.dispatch_id = $3 AND c.tenant_id = $1 AND c.bulk_send_id = $2
-    GROUP BY c.tenant_id, c.bulk_send_id, c.number
+), ended AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status = 'sent') AS sent,
+        count(*) FILTER (WHERE o.status = 'bounced') AS bounced, count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
 )
 UPDATE bulk_send_chunks c
 SET sent = c.sent + e.sent, bounced = c.bounced + e.bounced, cancelled = c.cancelled + e.cancelled, rest = e.rest
 FROM ended e
-WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.number = e.number AND c.rest = e.before
+WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.number = e.number AND cardinality(c.rest) = e.before
 `
 
 type CountChunkParams struct {
@@ -238,26 +243,29 @@ func (q *Queries) CountChunk(ctx context.Context, arg CountChunkParams) error {
 }
 
 const countOpenRecipients = `-- name: CountOpenRecipients :one
-WITH open AS (
-    SELECT c.number, c.rest AS before, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients,
-        count(*) FILTER (WHERE r.status = 'sent') AS sent, count(*) FILTER (WHERE r.status = 'bounced') AS bounced,
-        count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
-        coalesce(array_agg(r.id) FILTER (WHERE r.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
-    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS own (id) JOIN recipients r ON r.id = own.id AND r.tenant_id = c.tenant_id
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
     WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.taken_at IS NOT NULL AND NOT c.passed
-    GROUP BY c.tenant_id, c.bulk_send_id, c.number
+), open AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status IN ('queued', 'sending')) AS recipients,
+        count(*) FILTER (WHERE o.status = 'sent') AS sent, count(*) FILTER (WHERE o.status = 'bounced') AS bounced,
+        count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
 ), passed AS (
     UPDATE bulk_send_chunks c
     SET passed = true, sent = c.sent + o.sent, bounced = c.bounced + o.bounced, cancelled = c.cancelled + o.cancelled, rest = o.rest
     FROM open o
     WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.number = o.number AND o.recipients = 0
-        AND c.rest = o.before -- nobody has counted it meanwhile
+        AND cardinality(c.rest) = o.before
 )
 SELECT coalesce(sum(recipients), 0)::integer AS recipients FROM open
 `
 
 // Recipients that are queued or being sent. Chunks that have none any more are passed, and
-// counted, so that the next count need not look at them.
+// counted, so that the next count need not look at them. The rest of a chunk only becomes
+// less: where it is as large as it was, nobody has counted it meanwhile.
 func (q *Queries) CountOpenRecipients(ctx context.Context, tenantID string, bulkSendID uuid.UUID) (int32, error) {
 	row := q.db.QueryRow(ctx, countOpenRecipients, tenantID, bulkSendID)
 	var recipients int32
