@@ -41,7 +41,7 @@ func (b *bundle) bulk(lines int) uuid.UUID {
 	shared := newEmail()
 	shared.Class, shared.Content = email.Bulk, email.Content{Text: "Hi {{name}}"}
 	bulkID := id.New()
-	require.NoError(b.t, b.Store.CreateBulkSend(b.t.Context(), bulkID, "News", shared, time.Now()))
+	require.NoError(b.t, b.Store.CreateBulkSend(b.t.Context(), bulkID, "News", "", shared, time.Now()))
 	var batch store.BulkBatch
 	for i := range lines {
 		batch.Lines = append(batch.Lines, store.BulkLine{
@@ -50,7 +50,7 @@ func (b *bundle) bulk(lines int) uuid.UUID {
 	}
 	_, err := b.Store.AddBulkBatch(b.t.Context(), bulkID, shared, batch, time.Now())
 	require.NoError(b.t, err)
-	_, err = b.Store.CompleteBulkSend(b.t.Context(), acme, bulkID, time.Now())
+	_, err = b.Store.CompleteBulkSend(b.t.Context(), acme, bulkID, nil, time.Now())
 	require.NoError(b.t, err)
 	return bulkID
 }

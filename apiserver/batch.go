@@ -45,6 +45,11 @@ type BatchAccepted struct {
 	Results  []BatchResult `json:"results" doc:"In the order of the request"`
 }
 
+type batchOutput struct {
+	RateLimitHeaders
+	Body BatchAccepted
+}
+
 // BatchResult is what became of one email of a batch.
 type BatchResult struct {
 	Email *Accepted `json:"email,omitempty" doc:"The accepted email"`
@@ -71,7 +76,7 @@ func (s *Server) sendBatch(ctx context.Context, in *struct {
 	TenantHeader
 	Body batchBody
 },
-) (*body[BatchAccepted], error) {
+) (*batchOutput, error) {
 	b := batch{results: make([]BatchResult, len(in.Body.Emails)), pins: pins{}}
 	for i, raw := range in.Body.Emails {
 		e, err := s.compileRaw(ctx, raw, b.pins)
@@ -109,8 +114,13 @@ type batch struct {
 	pins    pins
 }
 
-func (b *batch) answer(ctx context.Context, s *Server, receipts []intake.Receipt) *body[BatchAccepted] {
-	out := &body[BatchAccepted]{b.show(ctx, s, receipts)}
+func (b *batch) answer(ctx context.Context, s *Server, receipts []intake.Receipt) *batchOutput {
+	out := &batchOutput{Body: b.show(ctx, s, receipts)}
+	for _, receipt := range receipts {
+		if receipt.Err == nil { // the last one that was accepted tells what is left after all
+			out.RateLimitHeaders = rateLimitHeaders(receipt.Quota)
+		}
+	}
 	if out.Body.Accepted == 0 {
 		keepNothing(ctx)
 	}

@@ -171,8 +171,8 @@ func TestBulkSend_PauseResumeCancel(t *testing.T) {
 	}
 }
 
-// streamed uploads what feed writes, over a real connection.
-func (b *bundle) streamed(key string, feed func(w io.Writer) error) (*http.Response, error) {
+// streamed uploads what feed writes, over a real connection; headers are pairs of a name and a value.
+func (b *bundle) streamed(key string, feed func(w io.Writer) error, headers ...string) (*http.Response, error) {
 	b.t.Helper()
 	server := httptest.NewServer(b)
 	b.t.Cleanup(server.Close)
@@ -182,6 +182,9 @@ func (b *bundle) streamed(key string, feed func(w io.Writer) error) (*http.Respo
 	require.NoError(b.t, err)
 	request.Header.Set("Content-Type", "application/x-ndjson")
 	request.Header.Set("Authorization", "Bearer "+key)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	return http.DefaultClient.Do(request)
 }
 
@@ -200,7 +203,8 @@ func feedLines(w io.Writer, n int, each func(int)) error {
 }
 
 // However long an upload is, it is never kept in memory: what lives of the heap grows by a
-// few chunks. Not parallel, since the heap is everybody's.
+// few chunks, also when it is repeated with its idempotency key, and compared. Not parallel,
+// since the heap is everybody's.
 func TestCreateBulkSend_BoundedMemory(t *testing.T) { //nolint:paralleltest // see above
 	b, key := newAcme(t, tenant.Settings{})
 	const lines = 100_000
@@ -208,25 +212,26 @@ func TestCreateBulkSend_BoundedMemory(t *testing.T) { //nolint:paralleltest // s
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	var most atomic.Uint64
+	upload := func() answer {
+		response, err := b.streamed(key, func(w io.Writer) error {
+			return feedLines(w, lines, func(i int) {
+				if i%20_000 == 19_999 {
+					var now runtime.MemStats
+					runtime.GC()
+					runtime.ReadMemStats(&now)
+					most.Store(max(most.Load(), now.HeapAlloc))
+				}
+			})
+		}, "Idempotency-Key", "large")
+		return answered(t, response, err)
+	}
 	start := time.Now()
-	response, err := b.streamed(key, func(w io.Writer) error {
-		return feedLines(w, lines, func(i int) {
-			if i%20_000 == 19_999 {
-				var now runtime.MemStats
-				runtime.GC()
-				runtime.ReadMemStats(&now)
-				most.Store(max(most.Load(), now.HeapAlloc))
-			}
-		})
-	})
-	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusAccepted, response.StatusCode, string(text))
-	require.Equal(t, lines, read[apiserver.BulkAccepted](answer{t: t, Body: string(text)}).Accepted)
-	require.Less(t, most.Load(), before.HeapAlloc+24<<20, "of an upload of about 10 MB")
+	first := upload()
 	t.Logf("%.0f lines/s, heap %d kB over %d kB", lines/time.Since(start).Seconds(), most.Load()>>10, before.HeapAlloc>>10)
+	require.Equal(t, http.StatusAccepted, first.Status, first.Body)
+	require.Equal(t, lines, read[apiserver.BulkAccepted](first).Accepted)
+	upload().replays(first)
+	require.Less(t, most.Load(), before.HeapAlloc+24<<20, "of an upload of about 10 MB")
 }
 
 // An upload that is cut off is taken back, with what it had reserved.
@@ -254,6 +259,16 @@ func TestCreateBulkSend_CutOff(t *testing.T) {
 	require.Zero(t, must[apiserver.Usage](b, http.StatusOK, http.MethodGet, v1+"/usage", key, nil).Used)
 }
 
+// answered reads the answer that came over a connection.
+func answered(t *testing.T, response *http.Response, err error) answer {
+	t.Helper()
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // read to its end
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return answer{t: t, Status: response.StatusCode, Header: response.Header, Body: string(text)}
+}
+
 // Who cancels an upload that is under way stops it.
 func TestCreateBulkSend_CancelledMeanwhile(t *testing.T) {
 	t.Parallel()
@@ -270,9 +285,5 @@ func TestCreateBulkSend_CancelledMeanwhile(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, bulkPath+"/"+items[0].ID+"/cancel", key, nil).Status)
 		return nil
 	})
-	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	answer{t: t, Status: response.StatusCode, Header: response.Header, Body: string(text)}.problem(http.StatusConflict, "bulk_send_cancelled")
+	answered(t, response, err).problem(http.StatusConflict, "bulk_send_cancelled")
 }

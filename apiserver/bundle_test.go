@@ -80,14 +80,18 @@ func newBundleOn(t *testing.T, temporal client.Client) *bundle {
 }
 
 // process is an API process on the bundle's database.
-func (b *bundle) process(temporal client.Client, templates *template.Engine) *apiserver.Server {
+func (b *bundle) process(temporal client.Client, templates *template.Engine, change ...func(*apiserver.Config)) *apiserver.Server {
 	acceptor := intake.NewAcceptor(b.store, b.handOn)
 	b.t.Cleanup(acceptor.Close)
-	return apiserver.New(apiserver.Config{
+	cfg := apiserver.Config{
 		Store: b.store, Intake: acceptor, Resume: b.handOn, Flow: flow.NewClient(temporal, nil), Templates: templates,
 		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
 		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return apiserver.New(cfg)
 }
 
 // handOn remembers emails that are to be sent.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"hash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -30,21 +31,14 @@ func (s *Server) creates(op huma.Operation) huma.Operation { return s.once(op, f
 func (s *Server) createsSecret(op huma.Operation) huma.Operation { return s.once(op, true) }
 
 func (s *Server) once(op huma.Operation, secret bool) huma.Operation {
-	longest := maxIdempotencyKey
-	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &longest},
-		Description: "Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.",
-	})
-	if !slices.Contains(op.Errors, http.StatusConflict) {
-		op.Errors = append(op.Errors, http.StatusConflict)
-	}
+	op = keyed(op)
 	op.Middlewares = append(op.Middlewares, func(hc huma.Context, next func(huma.Context)) {
-		key := hc.Header("Idempotency-Key")
-		if key == "" {
+		if hc.Header(idempotencyKey) == "" {
 			next(hc)
 			return
 		}
-		r := &onceRequest{Server: s, ctx: hc.Context(), key: onceKey{caller(hc.Context()).ID, key}, secret: secret}
+		r := s.onceRequest(hc)
+		r.secret = secret
 		if err := r.serve(hc, next); err != nil {
 			_, w := humachi.Unwrap(hc)
 			writeProblem(w, s.problem(hc.Context(), err))
@@ -53,8 +47,36 @@ func (s *Server) once(op huma.Operation, secret bool) huma.Operation {
 	return op
 }
 
+const idempotencyKey = "Idempotency-Key"
+
+// keyed documents that an operation heeds the header.
+func keyed(op huma.Operation) huma.Operation {
+	longest := maxIdempotencyKey
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: idempotencyKey, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &longest},
+		Description: "Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.",
+	})
+	if !slices.Contains(op.Errors, http.StatusConflict) {
+		op.Errors = append(op.Errors, http.StatusConflict)
+	}
+	return op
+}
+
+func (s *Server) onceRequest(hc huma.Context) *onceRequest {
+	return &onceRequest{Server: s, ctx: hc.Context(), key: onceKey{caller(hc.Context()).ID, hc.Header(idempotencyKey)}}
+}
+
 // onceKey is an idempotency key of a tenant, or of an operator.
 type onceKey struct{ tenantID, key string }
+
+func (k onceKey) check() error {
+	if len(k.key) <= maxIdempotencyKey && !bytes.ContainsFunc([]byte(k.key), func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil
+	}
+	return fault.InvalidFields(fault.Field{
+		Location: "header." + idempotencyKey, Code: "invalid_value", Message: "a key has 1 to 255 printable ASCII characters",
+	})
+}
 
 // onceRequest is a request with an idempotency key.
 type onceRequest struct {
@@ -71,10 +93,8 @@ type onceRequest struct {
 type onceContextKey struct{}
 
 func (r *onceRequest) serve(hc huma.Context, next func(huma.Context)) error {
-	if len(r.key.key) > maxIdempotencyKey || bytes.ContainsFunc([]byte(r.key.key), func(c rune) bool { return c < ' ' || c >= 0x7f }) {
-		return fault.InvalidFields(fault.Field{
-			Location: "header.Idempotency-Key", Code: "invalid_value", Message: "a key has 1 to 255 printable ASCII characters",
-		})
+	if err := r.key.check(); err != nil {
+		return err
 	}
 	_, w := humachi.Unwrap(hc)
 	request, err := r.read(hc)
@@ -107,9 +127,8 @@ func (r *onceRequest) read(hc huma.Context) (*http.Request, error) {
 	op := hc.Operation()
 	_ = hc.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // where there is no deadline, there is none
 	body, err := io.ReadAll(io.LimitReader(request.Body, op.MaxBodyBytes+1))
-	sum := sha256.New()
-	_, _ = io.WriteString(sum, request.Method+" "+request.URL.Path+"\n") // a hash takes everything
-	_, _ = sum.Write(body)
+	sum := newRequestHash(request)
+	_, _ = sum.Write(body) // a hash takes everything
 	r.hash = sum.Sum(nil)
 	again := request.Clone(r.ctx)
 	rest := io.Reader(request.Body)
@@ -118,6 +137,39 @@ func (r *onceRequest) read(hc huma.Context) (*http.Request, error) {
 	}
 	again.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), rest))
 	return again, err
+}
+
+// newRequestHash is the hash of a request before its body.
+func newRequestHash(r *http.Request) hash.Hash {
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, r.Method+" "+r.URL.Path+"\n") // a hash takes everything
+	return sum
+}
+
+// serveUpload serves an upload, which is too large to be kept: it is hashed as it comes. Its
+// answer is kept by the transaction that ends it.
+func (r *onceRequest) serveUpload(hc huma.Context, up *upload, next func()) error {
+	if err := r.key.check(); err != nil {
+		return err
+	}
+	if !r.running.begin(r.key) {
+		return store.KeyInProgress()
+	}
+	defer r.running.end(r.key)
+	answer, err := r.Store.Answer(r.ctx, r.key.tenantID, r.key.key, time.Now())
+	if fault.KindOf(err) == fault.NotFound {
+		next()
+		return nil
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, up)
+	}
+	if err != nil {
+		return err
+	}
+	r.hash = up.hash.Sum(nil)
+	_, w := humachi.Unwrap(hc)
+	return r.replay(hc, w, answer)
 }
 
 // broken is the rest of a body that could not be read.
@@ -132,7 +184,7 @@ func (r *onceRequest) replay(hc huma.Context, w http.ResponseWriter, a store.Ans
 		body, ok = apikey.Unseal(hc.Header("Authorization"), a.Body)
 	}
 	if !ok {
-		return fault.New(fault.Conflict, "idempotency_key_reused", "The Idempotency-Key belongs to another request.")
+		return store.KeyReused()
 	}
 	if a.Location != "" {
 		w.Header().Set("Location", a.Location)

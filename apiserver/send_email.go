@@ -12,6 +12,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/telemetry"
 )
 
@@ -85,9 +86,23 @@ type AcceptedRecipient struct {
 }
 
 type acceptedOutput struct {
+	RateLimitHeaders
+	Body Accepted
+}
+
+// RateLimitHeaders say where the tenant stands against its daily limit.
+type RateLimitHeaders struct {
 	RateLimit       string `header:"RateLimit" doc:"What the day has left (draft-ietf-httpapi-ratelimit-headers); absent without a daily limit"`
 	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The daily limit; absent without one"`
-	Body            Accepted
+}
+
+func rateLimitHeaders(q quota.Standing) (h RateLimitHeaders) {
+	if left := q.Remaining(); left != nil {
+		reset := int(time.Until(q.ResetsAt).Seconds()) + 1
+		h.RateLimit = `"day";r=` + strconv.Itoa(*left) + ";t=" + strconv.Itoa(reset)
+		h.RateLimitPolicy = `"day";q=` + strconv.Itoa(*q.Limit) + ";w=86400"
+	}
+	return h
 }
 
 func (s *Server) sendEmail(ctx context.Context, in *struct {
@@ -114,7 +129,7 @@ func (s *Server) sendEmail(ctx context.Context, in *struct {
 }
 
 func showAccepted(e email.Email, receipt intake.Receipt) *acceptedOutput {
-	out := &acceptedOutput{Body: Accepted{
+	out := &acceptedOutput{RateLimitHeaders: rateLimitHeaders(receipt.Quota), Body: Accepted{
 		ID: id.Email.Format(e.ID), Status: string(receipt.Status), Quota: showQuota(receipt.Quota),
 		Recipients: make([]AcceptedRecipient, len(e.Recipients)),
 	}}
@@ -123,11 +138,6 @@ func showAccepted(e email.Email, receipt intake.Receipt) *acceptedOutput {
 	}
 	for i, r := range e.Recipients {
 		out.Body.Recipients[i] = AcceptedRecipient{ID: id.Recipient.Format(r.ID), Email: r.Address.Addr, Status: string(receipt.Status)}
-	}
-	if left := receipt.Quota.Remaining(); left != nil {
-		reset := int(time.Until(receipt.Quota.ResetsAt).Seconds()) + 1
-		out.RateLimit = `"day";r=` + strconv.Itoa(*left) + ";t=" + strconv.Itoa(reset)
-		out.RateLimitPolicy = `"day";q=` + strconv.Itoa(*receipt.Quota.Limit) + ";w=86400"
 	}
 	return out
 }

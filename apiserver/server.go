@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -36,6 +37,18 @@ type Config struct {
 	// Remember is how long keys and tenants are remembered; a change by another process is
 	// seen after that. 0: they are not.
 	Remember time.Duration
+	Uploads  Uploads
+}
+
+// Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
+type Uploads struct {
+	Lines int           // of one upload; 1,000,000
+	Stall time.Duration // after which a body that does not go on is given up; 60 s
+	Beat  time.Duration // how often an upload is said to be under way; 10 s
+}
+
+func (u Uploads) withDefaults() Uploads {
+	return Uploads{Lines: cmp.Or(u.Lines, maxBulkLines), Stall: cmp.Or(u.Stall, bulkStall), Beat: cmp.Or(u.Beat, store.UploadPatience/6)}
 }
 
 // Server serves the API.
@@ -51,6 +64,7 @@ type Server struct {
 // New makes the server with all routes.
 func New(cfg Config) *Server {
 	installProblems()
+	cfg.Uploads = cfg.Uploads.withDefaults()
 	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

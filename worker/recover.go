@@ -61,9 +61,6 @@ func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
 	return recoverBulkSends(ctx, s, f)
 }
 
-// uploadPatience is how long an upload may make no progress before it counts as cut off.
-const uploadPatience = 10 * time.Minute
-
 // recoverBulkSends starts the workflows of uploads that have ended, and cancels uploads
 // whose process is gone.
 func recoverBulkSends(ctx context.Context, s *store.Store, f *flow.Client) error {
@@ -81,6 +78,6 @@ func recoverBulkSends(ctx context.Context, s *store.Store, f *flow.Client) error
 			return err
 		}
 	}
-	_, err = s.CancelStaleUploads(ctx, time.Now().Add(-uploadPatience), time.Now())
+	_, err = s.CancelStaleUploads(ctx, time.Now().Add(-store.UploadPatience), time.Now())
 	return err
 }

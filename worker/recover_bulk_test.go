@@ -29,7 +29,7 @@ func TestRecover_BulkSends(t *testing.T) {
 	require.NoError(t, s.ActivateTenant(t.Context(), "acme"))
 	upload := func() uuid.UUID {
 		bulkID, shared := id.New(), email.Email{TenantID: "acme", Class: email.Bulk}
-		require.NoError(t, s.CreateBulkSend(t.Context(), bulkID, "", shared, time.Now()))
+		require.NoError(t, s.CreateBulkSend(t.Context(), bulkID, "", "", shared, time.Now()))
 		_, err := s.AddBulkBatch(t.Context(), bulkID, shared, store.BulkBatch{
 			Lines: []store.BulkLine{{Number: 2, To: address.Address{Addr: "a@example.com"}}},
 		}, time.Now())
@@ -37,7 +37,7 @@ func TestRecover_BulkSends(t *testing.T) {
 		return bulkID
 	}
 	left, cutOff, fresh := upload(), upload(), upload()
-	_, err = s.CompleteBulkSend(t.Context(), "acme", left, time.Now())
+	_, err = s.CompleteBulkSend(t.Context(), "acme", left, nil, time.Now())
 	require.NoError(t, err)
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)

@@ -1752,6 +1752,9 @@ type ListBulkSendsParams struct {
 
 // CreateBulkSendParams defines parameters for CreateBulkSend.
 type CreateBulkSendParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
@@ -2157,7 +2160,7 @@ type ClientInterface interface {
 
 	// CreateBulkSendWithBody Send an email to up to 1,000,000 recipients
 	//
-	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent.
+	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2517,7 +2520,7 @@ func (c *Client) ListBulkSends(ctx context.Context, params *ListBulkSendsParams,
 
 // CreateBulkSendWithBody Send an email to up to 1,000,000 recipients
 //
-// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent.
+// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3500,15 +3503,26 @@ func NewCreateBulkSendRequestWithBody(server string, params *CreateBulkSendParam
 
 	if params != nil {
 
-		if params.XTenantID != nil {
+		if params.IdempotencyKey != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("X-Tenant-ID", headerParam0)
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
 	}
@@ -5338,7 +5352,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateBulkSendWithBodyWithResponse Send an email to up to 1,000,000 recipients
 	//
-	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent.
+	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6023,6 +6037,12 @@ func (r ListBulkSendsResponse) ContentType() string {
 	return ""
 }
 
+// CreateBulkSendResponse202Headers the declared response headers of an HTTP 202 response for CreateBulkSend
+type CreateBulkSendResponse202Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+}
+
 type CreateBulkSendResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6050,6 +6070,8 @@ type CreateBulkSendResponse struct {
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationproblemJSON503 *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateBulkSendResponse202Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -6821,6 +6843,12 @@ func (r SendEmailResponse) ContentType() string {
 	return ""
 }
 
+// SendEmailBatchResponse202Headers the declared response headers of an HTTP 202 response for SendEmailBatch
+type SendEmailBatchResponse202Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+}
+
 type SendEmailBatchResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6844,6 +6872,8 @@ type SendEmailBatchResponse struct {
 	ApplicationproblemJSON500 *Problem
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationproblemJSON503 *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SendEmailBatchResponse202Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -9083,7 +9113,7 @@ func (c *ClientWithResponses) ListBulkSendsWithResponse(ctx context.Context, par
 
 // CreateBulkSendWithBodyWithResponse Send an email to up to 1,000,000 recipients
 //
-// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent.
+// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10050,6 +10080,26 @@ func ParseCreateBulkSendResponse(rsp *http.Response) (*CreateBulkSendResponse, e
 
 	}
 
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateBulkSendResponse202Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		response.Headers202 = &headers
+	}
+
 	return response, nil
 }
 
@@ -10724,6 +10774,26 @@ func ParseSendEmailBatchResponse(rsp *http.Response) (*SendEmailBatchResponse, e
 		}
 		response.ApplicationproblemJSON503 = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers SendEmailBatchResponse202Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil

@@ -133,6 +133,8 @@ type Dispatch struct {
 	Class    Class
 	Weight   float32 // fair share of the tenant against others
 	Emails   int
+	// BulkSendID is the bulk send of which it carries a chunk; nil: of none.
+	BulkSendID *uuid.UUID
 }
 
 // MessageID is the Message-ID of an email without its angle brackets (RFC 5322 §3.6.4):

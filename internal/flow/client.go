@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
 )
 
 // Client starts and messages Mailtura's workflows.
@@ -36,13 +37,17 @@ func (c *Client) StartSendEmails(ctx context.Context, d email.Dispatch) (runID s
 	if d.Class == email.Bulk {
 		inline, priority.PriorityKey = false, 4
 	}
+	attributes := []temporal.SearchAttributeUpdate{TenantID.ValueSet(d.TenantID), SendClass.ValueSet(string(d.Class))}
+	if d.BulkSendID != nil {
+		attributes = append(attributes, BulkSendID.ValueSet(id.BulkSend.Format(*d.BulkSendID)))
+	}
 	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       SendEmailsID(d.TenantID, d.ID),
 		TaskQueue:                SendQueue,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		EnableEagerStart:         inline,
-		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(d.TenantID), SendClass.ValueSet(string(d.Class))),
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attributes...),
 		StaticSummary:            fmt.Sprintf("%s of %s", plural(d.Emails, "email"), d.TenantID),
 		Priority:                 priority,
 	}, SendEmails, SendEmailsInput{TenantID: d.TenantID, DispatchID: d.ID, Emails: d.Emails, Inline: inline})

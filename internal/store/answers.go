@@ -20,10 +20,17 @@ type Answer struct {
 }
 
 // KeyInProgress is the fault of a request whose idempotency key another one is using.
-func KeyInProgress() error {
+func KeyInProgress() error { return keyInProgress() }
+
+func keyInProgress() *fault.Error {
 	f := fault.New(fault.Conflict, "idempotency_key_in_progress", "A request with this Idempotency-Key is under way.")
 	f.RetryAfter = time.Second
 	return f
+}
+
+// KeyReused is the fault of a request whose idempotency key has served another one.
+func KeyReused() error {
+	return fault.New(fault.Conflict, "idempotency_key_reused", "The Idempotency-Key belongs to another request.")
 }
 
 // Answer gives what a tenant's request (an operator's, for an empty tenant) with a key was
@@ -38,11 +45,15 @@ func (s *Store) Answer(ctx context.Context, tenantID, key string, now time.Time)
 
 // KeepAnswer keeps an answer. One that the key has already stays.
 func (s *Store) KeepAnswer(ctx context.Context, tenantID, key string, a Answer, now time.Time) error {
-	_, err := s.q.SetAnswer(ctx, db.SetAnswerParams{
+	_, err := s.q.SetAnswer(ctx, setAnswer(tenantID, key, a, now))
+	return translate("keep answer", err)
+}
+
+func setAnswer(tenantID, key string, a Answer, now time.Time) db.SetAnswerParams {
+	return db.SetAnswerParams{
 		TenantID: tenantID, Key: key, Hash: a.Hash, Status: int32(a.Status), Location: a.Location, Body: a.Body,
 		Since: now.Add(-answersKept),
-	})
-	return translate("keep answer", err)
+	}
 }
 
 // ForgetAnswers deletes answers that are not given again any more, some thousand at a time.

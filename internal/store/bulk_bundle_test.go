@@ -34,7 +34,7 @@ func (b *bundle) newBulk(tenantID string, change func(*email.Email)) *bulk {
 		change(&shared)
 	}
 	k := &bulk{bundle: b, id: id.New(), shared: shared, next: 2}
-	require.NoError(b.t, b.CreateBulkSend(b.t.Context(), k.id, "News", shared, time.Now()))
+	require.NoError(b.t, b.CreateBulkSend(b.t.Context(), k.id, "News", "", shared, time.Now()))
 	return k
 }
 
@@ -64,7 +64,7 @@ func (k *bulk) upload(at time.Time, n int) *bulk {
 	for ; n > 0; n -= 500 {
 		k.add(at, store.BulkBatch{Lines: k.lines(min(n, 500))})
 	}
-	_, err := k.CompleteBulkSend(k.t.Context(), k.shared.TenantID, k.id, at)
+	_, err := k.CompleteBulkSend(k.t.Context(), k.shared.TenantID, k.id, nil, at)
 	require.NoError(k.t, err)
 	return k
 }

@@ -98,23 +98,16 @@ func toBulkSend(tenantID string, row db.GetBulkSendRow) BulkSend {
 	}
 }
 
-// addProgress counts, line by line, what became of bulk sends.
+// addProgress counts where the lines of bulk sends stand.
 func addProgress(ctx context.Context, q *db.Queries, tenantID string, all []BulkSend) error {
 	at := make(map[uuid.UUID]map[email.Status]int, len(all))
 	ids := make([]uuid.UUID, len(all))
 	for i, b := range all {
 		at[b.ID], ids[i] = b.Progress, b.ID
 	}
-	recipients, err := q.CountBulkSendRecipients(ctx, ids, tenantID)
-	if err != nil {
-		return err
-	}
-	for _, row := range recipients {
-		at[row.BulkSendID][email.Status(row.Status)] += int(row.Recipients)
-	}
-	lines, err := q.CountBulkSendLines(ctx, db.CountBulkSendLinesParams{Now: time.Now(), TenantID: tenantID, Ids: ids})
-	for _, row := range lines {
-		at[row.BulkSendID][email.Status(row.Status)] += int(row.Lines)
+	rows, err := q.CountBulkSendLines(ctx, db.CountBulkSendLinesParams{Now: time.Now(), TenantID: tenantID, Ids: ids})
+	for _, row := range rows {
+		at[row.BulkSendID][email.Status(row.Status)] = int(row.Lines)
 	}
 	return err
 }

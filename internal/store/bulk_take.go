@@ -124,19 +124,19 @@ func (t *taker) dispatch(ctx context.Context, chunk db.BulkSendChunk, class emai
 	if err := t.q.WriteGroup(ctx, p); err != nil {
 		return nil, err
 	}
-	d := &email.Dispatch{TenantID: t.tenantID, ID: id.New(), Class: class, Emails: len(p.Ids)}
+	d := &email.Dispatch{TenantID: t.tenantID, ID: id.New(), Class: class, Emails: len(p.Ids), BulkSendID: &t.bulkID}
 	if err := t.q.ClaimBulkEmails(ctx, db.ClaimBulkEmailsParams{
 		DispatchID: &d.ID, BulkSendID: &t.bulkID, TenantID: t.tenantID, Ids: p.Ids,
 	}); err != nil {
 		return nil, err
 	}
 	if err := t.q.InsertDispatch(ctx, db.InsertDispatchParams{
-		TenantID: t.tenantID, ID: d.ID, Class: string(class), Emails: int32(len(p.Ids)),
+		TenantID: t.tenantID, ID: d.ID, Class: string(class), Emails: int32(len(p.Ids)), BulkSendID: &t.bulkID,
 	}); err != nil {
 		return nil, err
 	}
 	return d, t.q.TakeChunk(ctx, db.TakeChunkParams{
-		TakenAt: &t.now, DispatchID: &d.ID, TenantID: t.tenantID, BulkSendID: t.bulkID, Number: chunk.Number,
+		TakenAt: &t.now, DispatchID: &d.ID, Rest: p.RecipientIds, TenantID: t.tenantID, BulkSendID: t.bulkID, Number: chunk.Number,
 	})
 }
 
@@ -167,7 +167,7 @@ func (s *Store) turnBulkSend(
 	})
 }
 
-// CancelBulkSend ends a bulk send, or an upload that is cut off: its chunks that are not
+// CancelBulkSend ends a bulk send, or an upload: its chunks that are not
 // taken, and every recipient that is neither under way nor final. What was never tried is
 // given back to its day. It gives the dispatches that carry what was cancelled. Fault
 // nothing_to_cancel.
@@ -202,7 +202,7 @@ func (s *sender) cancelBulk(
 	for _, row := range chunks {
 		s.calendar.Return(row.UsageDay.Format(time.DateOnly), int(row.Lines))
 	}
-	recipients, err := q.CancelBulkRecipients(ctx, db.CancelBulkRecipientsParams{Now: now, TenantID: tenantID, BulkSendID: &bulkID})
+	recipients, err := q.CancelBulkRecipients(ctx, db.CancelBulkRecipientsParams{Now: now, TenantID: tenantID, BulkSendID: bulkID})
 	for _, row := range recipients {
 		s.calendar.Return(row.UsageDay.Format(time.DateOnly), int(row.Untried))
 		if row.DispatchID != nil {
@@ -210,22 +210,6 @@ func (s *sender) cancelBulk(
 		}
 	}
 	return dispatches, len(chunks)+len(recipients) > 0, err
-}
-
-// CancelStaleUploads cancels uploads that have made no progress since an instant: the
-// process that took them in is gone. It says how many.
-func (s *Store) CancelStaleUploads(ctx context.Context, before, now time.Time) (int, error) {
-	rows, err := s.q.ListStaleUploads(ctx, before)
-	if err != nil {
-		return 0, translate("list stale uploads", err)
-	}
-	for i, row := range rows {
-		_, err := s.CancelBulkSend(ctx, row.TenantID, row.ID, now)
-		if err != nil && fault.KindOf(err) != fault.Conflict && fault.KindOf(err) != fault.NotFound {
-			return i, err
-		}
-	}
-	return len(rows), nil
 }
 
 // reholdChunks finds new days for chunks that are held, as Rehold does for emails; a chunk

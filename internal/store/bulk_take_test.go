@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -40,6 +41,10 @@ func TestTakeChunk_MakesEmails(t *testing.T) {
 	require.JSONEq(t, `{"name":"2"}`, string(letter.Content.Variables))
 	require.Equal(t, k.shared.TraceParent, letter.TraceParent)
 	require.Equal(t, "r2@example.com", letter.Recipients[0].Address.Addr)
+	other, err := b.Letter(t.Context(), acme, list[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, acme+"/"+id.BulkSend.Format(k.id), letter.Rendering().Shared)
+	require.Equal(t, letter.Rendering().Shared, other.Rendering().Shared, "compiled once for all lines")
 	due, err := b.ListDue(t.Context(), acme, step.Dispatch.ID, noonAhead, 10)
 	require.NoError(t, err)
 	require.Len(t, due, 2)

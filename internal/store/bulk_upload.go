@@ -3,13 +3,16 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -17,23 +20,86 @@ import (
 // keptErrors is how many errors of an upload are kept; all are counted.
 const keptErrors = 10_000
 
-// CreateBulkSend begins an upload. shared is what its lines have in common.
-func (s *Store) CreateBulkSend(ctx context.Context, bulkID uuid.UUID, name string, shared email.Email, now time.Time) error {
+// UploadPatience is how long nobody need say that an upload is under way before it counts as
+// cut off: its process is gone. Whoever takes one in says so several times as often.
+const UploadPatience = time.Minute
+
+// CreateBulkSend begins an upload. shared is what its lines have in common; key is the
+// idempotency key of the request, if it has one. Of requests with one key, one at a time is
+// let in; an earlier one whose process is gone is cancelled, and can not go on. Fault
+// idempotency_key_in_progress.
+func (s *Store) CreateBulkSend(
+	ctx context.Context, bulkID uuid.UUID, name, key string, shared email.Email, now time.Time,
+) error {
 	raw, err := json.Marshal(shared)
 	if err != nil {
 		return translate("write what lines share", err)
 	}
-	return translate("create bulk send", s.q.InsertBulkSend(ctx, db.InsertBulkSendParams{
+	p := db.InsertBulkSendParams{
 		TenantID: shared.TenantID, ID: bulkID, Name: name, Class: string(shared.Class), Shared: raw,
 		ScheduledAt: optionalTime(shared.ScheduledAt), Now: now,
-	}))
+	}
+	if key != "" {
+		p.IdempotencyKey = &key
+		if err := s.cancelUploadOfKey(ctx, shared.TenantID, key, now); err != nil {
+			return err
+		}
+	}
+	return s.inSystem(ctx, "create bulk send", func(q *db.Queries) error {
+		n, err := q.InsertBulkSend(ctx, p)
+		if err == nil && n == 0 {
+			return KeyInProgress()
+		}
+		if err != nil || key == "" {
+			return err
+		}
+		// An upload that has ended since the key was looked up has left its answer.
+		_, err = q.GetAnswer(ctx, db.GetAnswerParams{TenantID: shared.TenantID, Key: key, Since: now.Add(-answersKept)})
+		if err == nil {
+			return KeyInProgress()
+		}
+		return ignoreNoRows(err)
+	})
+}
+
+// cancelUploadOfKey cancels the upload with a key when its process is gone; fault
+// idempotency_key_in_progress when it is not.
+func (s *Store) cancelUploadOfKey(ctx context.Context, tenantID, key string, now time.Time) error {
+	row, err := s.q.GetUploadOfKey(ctx, tenantID, key)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return translate("get upload of key", err)
+	}
+	if wait := UploadPatience - now.Sub(row.ProgressedAt); wait >= 0 {
+		f := keyInProgress()
+		f.RetryAfter = max(wait, time.Second)
+		return f
+	}
+	_, err = s.CancelUpload(ctx, tenantID, row.ID, now.Add(-UploadPatience), now)
+	return err
+}
+
+// KeepUploading says that an upload is under way; fault bulk_send_cancelled.
+func (s *Store) KeepUploading(ctx context.Context, tenantID string, bulkID uuid.UUID, now time.Time) error {
+	n, err := s.q.TouchUpload(ctx, db.TouchUploadParams{Now: now, TenantID: tenantID, ID: bulkID})
+	if err == nil && n == 0 {
+		return uploadCancelled()
+	}
+	return translate("keep uploading", err)
+}
+
+func uploadCancelled() error {
+	return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
 }
 
 // BulkBatch is some lines of an upload that follow one another.
 type BulkBatch struct {
 	Lines    []BulkLine
-	Rejected int         // lines beside them that can not be accepted
-	Errors   []BulkError // why
+	Rejected int            // lines beside them that can not be accepted
+	Errors   []BulkError    // why
+	Quota    quota.Standing // of today, after what became of the batch
 }
 
 // AddBulkBatch writes a batch in one transaction: it reserves the lines against the daily
@@ -56,7 +122,7 @@ func (s *Store) AddBulkBatch(
 			return noBulkSend(translate("lock bulk send", err))
 		}
 		if BulkStatus(row.Status) != BulkUploading {
-			return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
+			return uploadCancelled()
 		}
 		w := bulkWriter{sender: sd, q: q, bulkID: bulkID, shared: shared, packed: packed}
 		out, err = w.write(ctx, row, in, now)
@@ -90,7 +156,7 @@ func (w *bulkWriter) write(ctx context.Context, row db.LockBulkSendRow, in BulkB
 		}
 		fit += p.lines
 	}
-	out = BulkBatch{Lines: in.Lines[:fit], Rejected: in.Rejected, Errors: in.Errors}
+	out = BulkBatch{Lines: in.Lines[:fit], Rejected: in.Rejected, Errors: in.Errors, Quota: w.calendar.Standing(now)}
 	out.reject(in.Lines[fit:], overLimitText(w.calendar.Standing(at).Limit))
 	kept := min(len(out.Errors), keptErrors-int(row.Errors))
 	if err := w.writeErrors(ctx, out.Errors[:kept], row.Errors); err != nil {
@@ -114,27 +180,91 @@ func (w *bulkWriter) writeErrors(ctx context.Context, errs []BulkError, before i
 	return w.q.InsertBulkSendErrors(ctx, p)
 }
 
+// UploadAnswer renders the answer to an upload that ends with a status.
+type UploadAnswer func(BulkStatus) (Answer, error)
+
 // CompleteBulkSend ends an upload: it may be sent from now on. Without a line that was
-// accepted there is nothing to send, and it is completed. Fault bulk_send_cancelled.
-func (s *Store) CompleteBulkSend(ctx context.Context, tenantID string, bulkID uuid.UUID, now time.Time) (status BulkStatus, err error) {
-	err = s.inSystem(ctx, "complete bulk send", func(q *db.Queries) error {
+// accepted there is nothing to send, and it is completed. The answer to an upload with an
+// idempotency key is kept in the same transaction, under the lock that accepting takes,
+// unless nothing was accepted. Faults bulk_send_cancelled, idempotency_key_reused.
+func (s *Store) CompleteBulkSend(
+	ctx context.Context, tenantID string, bulkID uuid.UUID, answer UploadAnswer, now time.Time,
+) (status BulkStatus, err error) {
+	err = s.asSender(ctx, "complete bulk send", tenantID, now, func(q *db.Queries, _ *sender) error {
 		row, err := q.LockBulkSend(ctx, tenantID, bulkID)
 		if err != nil {
 			return noBulkSend(translate("lock bulk send", err))
 		}
 		if BulkStatus(row.Status) != BulkUploading {
-			return fault.New(fault.Conflict, "bulk_send_cancelled", "The bulk send was cancelled while it was uploaded.")
+			return uploadCancelled()
 		}
 		status = BulkRunning
 		var finishedAt *time.Time
 		if row.Accepted == 0 {
 			status, finishedAt = BulkCompleted, &now
+		} else if row.IdempotencyKey != nil {
+			if err := keepUploadAnswer(ctx, q, tenantID, *row.IdempotencyKey, answer, now); err != nil {
+				return err
+			}
 		}
 		return q.SetBulkSendStatus(ctx, db.SetBulkSendStatusParams{
 			Status: string(status), Now: now, FinishedAt: finishedAt, TenantID: tenantID, ID: bulkID,
 		})
 	})
 	return status, err
+}
+
+func keepUploadAnswer(ctx context.Context, q *db.Queries, tenantID, key string, answer UploadAnswer, now time.Time) error {
+	a, err := answer(BulkRunning)
+	if err != nil {
+		return err
+	}
+	n, err := q.SetAnswer(ctx, setAnswer(tenantID, key, a, now))
+	if err == nil && n == 0 { // something else was created with it meanwhile
+		return KeyReused()
+	}
+	return err
+}
+
+// CancelUpload cancels an upload that is under way, and has been left alone since before an
+// instant. It gives the status of the bulk send after it: one whose upload has ended is
+// left as it is.
+func (s *Store) CancelUpload(
+	ctx context.Context, tenantID string, bulkID uuid.UUID, before, now time.Time,
+) (status BulkStatus, err error) {
+	err = s.asSender(ctx, "cancel upload", tenantID, now, func(q *db.Queries, sd *sender) error {
+		row, err := q.LockBulkSend(ctx, tenantID, bulkID)
+		if err != nil {
+			return noBulkSend(translate("lock bulk send", err))
+		}
+		status = BulkStatus(row.Status)
+		if status != BulkUploading || row.ProgressedAt.After(before) {
+			return nil
+		}
+		if _, _, err := sd.cancelBulk(ctx, q, tenantID, bulkID, now); err != nil {
+			return err
+		}
+		status = BulkCancelled
+		return q.SetBulkSendStatus(ctx, db.SetBulkSendStatusParams{
+			Status: string(status), Now: now, FinishedAt: &now, TenantID: tenantID, ID: bulkID,
+		})
+	})
+	return status, err
+}
+
+// CancelStaleUploads cancels uploads that nobody has said to be under way since an instant:
+// the process that took them in is gone. It says how many it has looked at.
+func (s *Store) CancelStaleUploads(ctx context.Context, before, now time.Time) (int, error) {
+	rows, err := s.q.ListStaleUploads(ctx, before)
+	if err != nil {
+		return 0, translate("list stale uploads", err)
+	}
+	for i, row := range rows {
+		if _, err := s.CancelUpload(ctx, row.TenantID, row.ID, before, now); err != nil && fault.KindOf(err) != fault.NotFound {
+			return i, err
+		}
+	}
+	return len(rows), nil
 }
 
 // reject rejects lines, all for the daily limit.

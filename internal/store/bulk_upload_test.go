@@ -27,7 +27,7 @@ func TestBulkUpload_CountsAndCompletes(t *testing.T) {
 		{Line: 9, Location: "to", Code: "invalid_address", Message: "no"}, {Line: 9, Location: "metadata", Code: "too_large", Message: "no"},
 	}})
 	require.Empty(t, k.take(noonAhead).Dispatch, "nothing is sent before the upload is complete")
-	status, err := b.CompleteBulkSend(t.Context(), acme, k.id, noonAhead)
+	status, err := b.CompleteBulkSend(t.Context(), acme, k.id, nil, noonAhead)
 	require.NoError(t, err)
 	require.Equal(t, store.BulkRunning, status)
 	got := k.now()
@@ -61,11 +61,11 @@ func TestBulkUpload_NothingAcceptedIsCompleted(t *testing.T) {
 	b := newBundle(t, acme)
 	k := b.newBulk(acme, nil)
 	k.add(noonAhead, store.BulkBatch{Rejected: 2})
-	status, err := b.CompleteBulkSend(t.Context(), acme, k.id, noonAhead)
+	status, err := b.CompleteBulkSend(t.Context(), acme, k.id, nil, noonAhead)
 	require.NoError(t, err)
 	require.Equal(t, store.BulkCompleted, status)
 	require.Equal(t, 2, k.now().Rejected)
-	_, err = b.CompleteBulkSend(t.Context(), acme, k.id, noonAhead)
+	_, err = b.CompleteBulkSend(t.Context(), acme, k.id, nil, noonAhead)
 	requireFault(t, err, fault.Conflict, "bulk_send_cancelled")
 }
 
@@ -161,7 +161,7 @@ func TestBulkUpload_Refusals(t *testing.T) {
 	k := b.newBulk(acme, nil)
 	_, err := b.AddBulkBatch(t.Context(), id.New(), k.shared, store.BulkBatch{}, noonAhead)
 	requireFault(t, err, fault.NotFound, "bulk_send_not_found")
-	_, err = b.CompleteBulkSend(t.Context(), acme, uuid.Nil, noonAhead)
+	_, err = b.CompleteBulkSend(t.Context(), acme, uuid.Nil, nil, noonAhead)
 	requireFault(t, err, fault.NotFound, "bulk_send_not_found")
 	_, err = b.CancelBulkSend(t.Context(), acme, k.id, noonAhead)
 	require.NoError(t, err)

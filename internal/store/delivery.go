@@ -69,7 +69,8 @@ type Pin struct {
 // Letter is an email with what is needed to compose it.
 type Letter struct {
 	email.Email
-	Template *template.Source // nil: the email has its own content
+	Template   *template.Source // nil: the email has its own content
+	BulkSendID *uuid.UUID       // of which it is a line; nil: of none
 }
 
 // Rendering is what the engine needs to render the letter.
@@ -80,6 +81,9 @@ func (l *Letter) Rendering() template.Email {
 	}
 	if l.TemplateID != nil {
 		in.Key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
+	}
+	if l.BulkSendID != nil { // its lines share subject, content and template, which nothing changes
+		in.Shared = url.PathEscape(l.TenantID) + "/" + id.BulkSend.Format(*l.BulkSendID)
 	}
 	return in
 }
@@ -110,7 +114,7 @@ func loadLetters(ctx context.Context, q *db.Queries, tenantID string, ids []uuid
 	}
 	letters := make(map[uuid.UUID]*Letter, len(rows))
 	for _, row := range rows {
-		l := &Letter{Email: toEmail(row)}
+		l := &Letter{Email: toEmail(row), BulkSendID: row.BulkSendID}
 		if err := json.Unmarshal(row.Content, &l.Content); err != nil {
 			return nil, fmt.Errorf("read content of email %s: %w", row.ID, err)
 		}
@@ -256,10 +260,19 @@ func (s *Store) Progress(ctx context.Context, tenantID string, dispatch uuid.UUI
 		Cancelled: int(row.Cancelled), Expired: int(row.Expired), Deferred: int(row.Deferred), Queued: int(row.Queued),
 	}
 	if p.Deferred+p.Queued == 0 {
-		err = s.q.FinishDispatch(ctx, db.FinishDispatchParams{Now: &now, TenantID: tenantID, ID: dispatch})
+		err = s.finishDispatch(ctx, tenantID, dispatch, now)
 	}
 	if p.Deferred > 0 {
 		p.NextAttemptAt = row.NextAttemptAt
 	}
-	return p, translate("finish dispatch", err)
+	return p, err
+}
+
+// finishDispatch notes that a dispatch is finished, and counts the chunk of a bulk send that it was.
+func (s *Store) finishDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) error {
+	bulkID, err := s.q.FinishDispatch(ctx, db.FinishDispatchParams{Now: &now, TenantID: tenantID, ID: dispatch})
+	if err = ignoreNoRows(err); err == nil && bulkID != nil {
+		err = s.q.CountChunk(ctx, db.CountChunkParams{DispatchID: &dispatch, TenantID: tenantID, BulkSendID: *bulkID})
+	}
+	return translate("finish dispatch", err)
 }

@@ -58,6 +58,7 @@ func (s *Store) ListStaleDispatches(ctx context.Context, before time.Time, limit
 	for i, row := range rows {
 		stale[i] = email.Dispatch{
 			TenantID: row.TenantID, ID: row.ID, Class: email.Class(row.Class), Weight: row.Weight, Emails: int(row.Emails),
+			BulkSendID: row.BulkSendID,
 		}
 	}
 	return stale, nil

@@ -55,6 +55,14 @@ func translateState(pg *pgconn.PgError, cause error) error {
 	return cause
 }
 
+// ignoreNoRows is the error of a query that need not find anything.
+func ignoreNoRows(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
 // notFound replaces the detail of a not_found fault by one that names what is missing.
 func notFound(err error, code, format string, args ...any) error {
 	if f, ok := fault.As(err); ok && f.Code == "not_found" {

@@ -11,6 +11,9 @@ type Email struct {
 	Pinned    *Source // the template; nil: the email has its own content
 	Own       Source  // with a template, a subject here stands in for the template's
 	Variables []byte  // JSON; nil without a template: what the email has is literal
+	// Shared names everything but the variables, for the same cache, where many emails have
+	// it in common; empty: they do not.
+	Shared string
 }
 
 // RenderEmail fills in the variables of an email, and derives its text from its HTML where
@@ -25,6 +28,9 @@ func (e *Engine) RenderEmail(ctx context.Context, in Email) (Rendered, error) {
 		}
 	case in.Variables == nil:
 		return withText(Rendered(source))
+	}
+	if in.Shared != "" {
+		key = in.Shared
 	}
 	rendered, err := e.Render(ctx, key, source, in.Variables)
 	if err != nil {

@@ -70,3 +70,21 @@ func TestRenderEmail_OwnSubjectIsNotKept(t *testing.T) {
 		require.Equal(t, want, got.Subject)
 	}
 }
+
+// What emails share is compiled once: the name alone finds it again.
+func TestRenderEmail_Shared(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t, template.Config{})
+	render := func(shared, text, name string) string {
+		got, err := engine.RenderEmail(t.Context(), template.Email{
+			Own: template.Source{Text: text}, Variables: []byte(`{"name":"` + name + `"}`), Shared: shared,
+		})
+		require.NoError(t, err)
+		return got.Text
+	}
+	require.Equal(t, "Hi Ada", render("acme/blk_1", "Hi {{name}}", "Ada"))
+	require.Equal(t, "Hi Bob", render("acme/blk_1", "Hi {{name}}", "Bob"))
+	require.Equal(t, "Hi Eve", render("acme/blk_1", "what is named is never another text", "Eve"))
+	require.Equal(t, "Ho Ada", render("acme/blk_2", "Ho {{name}}", "Ada"))
+	require.Equal(t, "Ho Ada", render("", "Ho {{name}}", "Ada"))
+}

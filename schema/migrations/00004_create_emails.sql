@@ -3,18 +3,20 @@
 -- written is at the end of an index for all tenants, and no statement can be planned to
 -- read all that a tenant has. What belongs to an email is found and deleted through it.
 CREATE TABLE dispatches (
-    tenant_id   text COLLATE "C" NOT NULL REFERENCES tenants (id),
-    id          uuid        NOT NULL,
-    class       text        NOT NULL,
-    emails      integer     NOT NULL,
-    run_id      text,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz,
+    tenant_id    text COLLATE "C" NOT NULL REFERENCES tenants (id),
+    id           uuid        NOT NULL,
+    class        text        NOT NULL,
+    emails       integer     NOT NULL,
+    run_id       text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    finished_at  timestamptz,
+    bulk_send_id uuid,
     PRIMARY KEY (id, tenant_id)
 );
 COMMENT ON TABLE dispatches IS 'a group of emails that one SendEmails workflow carries';
 COMMENT ON COLUMN dispatches.emails IS 'how many it was made of; a retried email moves on to another';
 COMMENT ON COLUMN dispatches.run_id IS 'run of send/<tenant>/<dispatch>; null until the workflow is known to have started';
+COMMENT ON COLUMN dispatches.bulk_send_id IS 'the bulk send of which it carries a chunk';
 COMMENT ON COLUMN dispatches.finished_at IS 'since then every recipient has a final status';
 CREATE INDEX dispatches_tenant_id ON dispatches (tenant_id, id);
 CREATE INDEX dispatches_open ON dispatches (tenant_id) WHERE finished_at IS NULL;

@@ -5,7 +5,7 @@ UPDATE emails SET dispatch_id = @dispatch_id::uuid
 WHERE id = ANY(@ids::uuid[]) AND tenant_id || '' = @tenant_id::text AND dispatch_id IS NULL AND release_at IS NULL;
 
 -- name: InsertDispatch :exec
-INSERT INTO dispatches (tenant_id, id, class, emails) VALUES (@tenant_id, @id, @class, @emails);
+INSERT INTO dispatches (tenant_id, id, class, emails, bulk_send_id) VALUES (@tenant_id, @id, @class, @emails, sqlc.narg(bulk_send_id));
 
 -- name: SetDispatchRun :exec
 UPDATE dispatches SET run_id = @run_id::text
@@ -20,11 +20,12 @@ ORDER BY e.id LIMIT @count;
 
 -- name: ListStaleDispatches :many
 -- Dispatches that were made before an instant and whose workflow is not known to have started.
-SELECT d.tenant_id, d.id, d.class, d.emails,
+SELECT d.tenant_id, d.id, d.class, d.emails, d.bulk_send_id,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
 WHERE d.run_id IS NULL AND d.created_at < @before AND t.status = 'active'
 ORDER BY d.created_at LIMIT @count;
 
--- name: FinishDispatch :exec
-UPDATE dispatches SET finished_at = @now WHERE tenant_id = @tenant_id AND id = @id AND finished_at IS NULL;
+-- name: FinishDispatch :one
+-- Gives the bulk send of which it carries a chunk.
+UPDATE dispatches SET finished_at = coalesce(finished_at, @now) WHERE tenant_id = @tenant_id AND id = @id RETURNING bulk_send_id;

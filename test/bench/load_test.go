@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -164,15 +165,21 @@ func backlog(b *testing.B, c *mailtura.ClientWithResponses) int64 {
 // residentMB is the resident memory of API and worker.
 func residentMB(b *testing.B) float64 {
 	b.Helper()
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(served.Cmd.Process.Pid) + "/status")
+	mb, err := resident()
 	require.NoError(b, err)
+	return mb
+}
+
+func resident() (mb float64, err error) {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(served.Cmd.Process.Pid) + "/status")
+	if err != nil {
+		return 0, err
+	}
 	for line := range strings.Lines(string(raw)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
 			kB, err := strconv.ParseFloat(fields[1], 64)
-			require.NoError(b, err)
-			return kB / 1024
+			return kB / 1024, err
 		}
 	}
-	require.Fail(b, "no VmRSS")
-	return 0
+	return 0, errors.New("no VmRSS")
 }

@@ -51,7 +51,7 @@ export interface paths {
         put?: never;
         /**
          * Send an email to up to 1,000,000 recipients
-         * @description The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent.
+         * @description The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
          */
         post: operations["create-bulk-send"];
         delete?: never;
@@ -1844,6 +1844,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
             };
@@ -1859,6 +1861,8 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2677,6 +2681,8 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    RateLimit?: string;
+                    "RateLimit-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {

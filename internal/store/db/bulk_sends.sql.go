@@ -44,23 +44,26 @@ func (q *Queries) AdvanceBulkSend(ctx context.Context, arg AdvanceBulkSendParams
 
 const cancelBulkRecipients = `-- name: CancelBulkRecipients :many
 WITH cancelled AS (
-    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $1
-    FROM emails e
-    WHERE e.bulk_send_id = $2 AND r.tenant_id = $3 AND r.email_id = e.id
-        AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
-    RETURNING e.usage_day, e.dispatch_id, r.tenant_id, r.email_id, r.id, r.attempts
+    UPDATE recipients r SET status = 'cancelled', next_attempt_at = NULL, updated_at = $2
+    WHERE r.id = ANY(ARRAY(SELECT unnest(c.rest) FROM bulk_send_chunks c
+            WHERE c.tenant_id = $1 AND c.bulk_send_id = $3 AND c.taken_at IS NOT NULL))
+        AND r.tenant_id = $1 AND r.status IN ('scheduled', 'held', 'queued', 'deferred')
+    RETURNING r.tenant_id, r.email_id, r.id, r.attempts
 ), told AS (
     INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at)
-    SELECT c.tenant_id, 'email.cancelled', c.email_id, c.id, $1 FROM cancelled c
+    SELECT c.tenant_id, 'email.cancelled', c.email_id, c.id, $2 FROM cancelled c
 )
-SELECT usage_day, dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE attempts = 0))::integer AS untried
-FROM cancelled GROUP BY usage_day, dispatch_id
+SELECT e.usage_day, e.dispatch_id, count(*)::integer AS recipients, (count(*) FILTER (WHERE c.attempts = 0))::integer AS untried
+FROM cancelled c CROSS JOIN LATERAL (
+    SELECT o.usage_day, o.dispatch_id FROM emails o WHERE o.id = c.email_id AND o.tenant_id = $1 OFFSET 0 -- one by one
+) e
+GROUP BY e.usage_day, e.dispatch_id
 `
 
 type CancelBulkRecipientsParams struct {
-	Now        time.Time
-	BulkSendID *uuid.UUID
 	TenantID   string
+	Now        time.Time
+	BulkSendID uuid.UUID
 }
 
 type CancelBulkRecipientsRow struct {
@@ -73,7 +76,7 @@ type CancelBulkRecipientsRow struct {
 // Ends what is not under way and not final, and tells for each day and dispatch how many
 // recipients were never tried.
 func (q *Queries) CancelBulkRecipients(ctx context.Context, arg CancelBulkRecipientsParams) ([]CancelBulkRecipientsRow, error) {
-	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.Now, arg.BulkSendID, arg.TenantID)
+	rows, err := q.db.Query(ctx, cancelBulkRecipients, arg.TenantID, arg.Now, arg.BulkSendID)
 	if err != nil {
 		return nil, err
 	}
@@ -161,19 +164,27 @@ func (q *Queries) ClaimBulkEmails(ctx context.Context, arg ClaimBulkEmailsParams
 }
 
 const countBulkSendLines = `-- name: CountBulkSendLines :many
-SELECT bulk_send_id,
-    CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN release_at IS NULL OR release_at <= $1::timestamptz THEN 'queued'
-        WHEN held THEN 'held' ELSE 'scheduled' END::text AS status,
-    sum(lines)::integer AS lines
-FROM bulk_send_chunks
-WHERE tenant_id = $2 AND bulk_send_id = ANY($3::uuid[]) AND taken_at IS NULL
-GROUP BY 1, 2
+WITH chunk AS (
+    SELECT b.tenant_id, b.bulk_send_id, b.lines, b.taken_at, b.cancelled_at, b.held, b.release_at, b.rest, b.sent, b.bounced, b.cancelled
+    FROM bulk_send_chunks b WHERE b.tenant_id = $1 AND b.bulk_send_id = ANY($2::uuid[])
+), line AS (
+    SELECT bulk_send_id, lines,
+        CASE WHEN cancelled_at IS NOT NULL THEN 'cancelled' WHEN release_at IS NULL OR release_at <= $3::timestamptz THEN 'queued'
+            WHEN held THEN 'held' ELSE 'scheduled' END AS status
+    FROM chunk WHERE taken_at IS NULL
+    UNION ALL SELECT bulk_send_id, sent, 'sent' FROM chunk WHERE sent > 0
+    UNION ALL SELECT bulk_send_id, bounced, 'bounced' FROM chunk WHERE bounced > 0
+    UNION ALL SELECT bulk_send_id, cancelled, 'cancelled' FROM chunk WHERE cancelled > 0
+    UNION ALL SELECT c.bulk_send_id, 1, (SELECT r.status FROM recipients r WHERE r.id = own.id AND r.tenant_id = c.tenant_id)
+    FROM chunk c CROSS JOIN unnest(c.rest) AS own (id)
+)
+SELECT bulk_send_id, status::text AS status, sum(lines)::integer AS lines FROM line GROUP BY bulk_send_id, status
 `
 
 type CountBulkSendLinesParams struct {
-	Now      time.Time
 	TenantID string
 	Ids      []uuid.UUID
+	Now      time.Time
 }
 
 type CountBulkSendLinesRow struct {
@@ -182,9 +193,11 @@ type CountBulkSendLinesRow struct {
 	Lines      int32
 }
 
-// Where the lines stand that are no emails yet.
+// Where all lines stand, at one moment. What has come to its end for good is counted in the
+// chunks, and only the rest of those that are emails is looked at: one by one, since for a
+// join the planner may read all recipients.
 func (q *Queries) CountBulkSendLines(ctx context.Context, arg CountBulkSendLinesParams) ([]CountBulkSendLinesRow, error) {
-	rows, err := q.db.Query(ctx, countBulkSendLines, arg.Now, arg.TenantID, arg.Ids)
+	rows, err := q.db.Query(ctx, countBulkSendLines, arg.TenantID, arg.Ids, arg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -203,57 +216,59 @@ func (q *Queries) CountBulkSendLines(ctx context.Context, arg CountBulkSendLines
 	return items, nil
 }
 
-const countBulkSendRecipients = `-- name: CountBulkSendRecipients :many
-SELECT e.bulk_send_id::uuid AS bulk_send_id, r.status, count(*)::integer AS recipients
-FROM emails e JOIN recipients r ON r.email_id = e.id
-WHERE e.bulk_send_id = ANY($1::uuid[]) AND r.tenant_id = $2
-GROUP BY e.bulk_send_id, r.status
+const countChunk = `-- name: CountChunk :exec
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
+    WHERE c.dispatch_id = $3 AND c.tenant_id = $1 AND c.bulk_send_id = $2
+), ended AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status = 'sent') AS sent,
+        count(*) FILTER (WHERE o.status = 'bounced') AS bounced, count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
+)
+UPDATE bulk_send_chunks c
+SET sent = c.sent + e.sent, bounced = c.bounced + e.bounced, cancelled = c.cancelled + e.cancelled, rest = e.rest
+FROM ended e
+WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.number = e.number AND cardinality(c.rest) = e.before
 `
 
-type CountBulkSendRecipientsRow struct {
+type CountChunkParams struct {
+	TenantID   string
 	BulkSendID uuid.UUID
-	Status     string
-	Recipients int32
+	DispatchID *uuid.UUID
 }
 
-// What became of the lines that are emails.
-func (q *Queries) CountBulkSendRecipients(ctx context.Context, ids []uuid.UUID, tenantID string) ([]CountBulkSendRecipientsRow, error) {
-	rows, err := q.db.Query(ctx, countBulkSendRecipients, ids, tenantID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []CountBulkSendRecipientsRow
-	for rows.Next() {
-		var i CountBulkSendRecipientsRow
-		if err := rows.Scan(&i.BulkSendID, &i.Status, &i.Recipients); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+// Counts what of a chunk, by the dispatch that it became, has come to its end for good.
+func (q *Queries) CountChunk(ctx context.Context, arg CountChunkParams) error {
+	_, err := q.db.Exec(ctx, countChunk, arg.TenantID, arg.BulkSendID, arg.DispatchID)
+	return err
 }
 
 const countOpenRecipients = `-- name: CountOpenRecipients :one
-WITH open AS (
-    SELECT c.number, count(*) FILTER (WHERE r.status IN ('queued', 'sending')) AS recipients
-    FROM bulk_send_chunks c
-        LEFT JOIN emails e ON e.dispatch_id = c.dispatch_id
-        LEFT JOIN recipients r ON r.email_id = e.id
+WITH own AS MATERIALIZED (
+    SELECT c.number, rest.id, (SELECT r.status FROM recipients r WHERE r.id = rest.id AND r.tenant_id = c.tenant_id) AS status
+    FROM bulk_send_chunks c CROSS JOIN unnest(c.rest) AS rest (id)
     WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.taken_at IS NOT NULL AND NOT c.passed
-    GROUP BY c.number
+), open AS (
+    SELECT o.number, count(*) AS before, count(*) FILTER (WHERE o.status IN ('queued', 'sending')) AS recipients,
+        count(*) FILTER (WHERE o.status = 'sent') AS sent, count(*) FILTER (WHERE o.status = 'bounced') AS bounced,
+        count(*) FILTER (WHERE o.status = 'cancelled') AS cancelled,
+        coalesce(array_agg(o.id) FILTER (WHERE o.status NOT IN ('sent', 'bounced', 'cancelled')), '{}') AS rest
+    FROM own o GROUP BY o.number
 ), passed AS (
-    UPDATE bulk_send_chunks c SET passed = true FROM open o
+    UPDATE bulk_send_chunks c
+    SET passed = true, sent = c.sent + o.sent, bounced = c.bounced + o.bounced, cancelled = c.cancelled + o.cancelled, rest = o.rest
+    FROM open o
     WHERE c.tenant_id = $1 AND c.bulk_send_id = $2 AND c.number = o.number AND o.recipients = 0
+        AND cardinality(c.rest) = o.before
 )
 SELECT coalesce(sum(recipients), 0)::integer AS recipients FROM open
 `
 
-// Recipients that are queued or being sent. Chunks that have none any more are passed, so
-// that the next count need not look at them.
+// Recipients that are queued or being sent. Chunks that have none any more are passed, and
+// counted, so that the next count need not look at them. The rest of a chunk only becomes
+// less: where it is as large as it was, nobody has counted it meanwhile.
 func (q *Queries) CountOpenRecipients(ctx context.Context, tenantID string, bulkSendID uuid.UUID) (int32, error) {
 	row := q.db.QueryRow(ctx, countOpenRecipients, tenantID, bulkSendID)
 	var recipients int32
@@ -311,6 +326,23 @@ func (q *Queries) GetTenantWeight(ctx context.Context, id string) (GetTenantWeig
 	return i, err
 }
 
+const getUploadOfKey = `-- name: GetUploadOfKey :one
+SELECT id, progressed_at FROM bulk_sends
+WHERE tenant_id = $1 AND idempotency_key = $2::text AND status = 'uploading'
+`
+
+type GetUploadOfKeyRow struct {
+	ID           uuid.UUID
+	ProgressedAt time.Time
+}
+
+func (q *Queries) GetUploadOfKey(ctx context.Context, tenantID string, idempotencyKey string) (GetUploadOfKeyRow, error) {
+	row := q.db.QueryRow(ctx, getUploadOfKey, tenantID, idempotencyKey)
+	var i GetUploadOfKeyRow
+	err := row.Scan(&i.ID, &i.ProgressedAt)
+	return i, err
+}
+
 const getWaitingChunks = `-- name: GetWaitingChunks :one
 SELECT count(*)::integer AS chunks, coalesce(sum(lines), 0)::integer AS lines,
     coalesce(min(release_at), to_timestamp(0))::timestamptz AS next_at
@@ -332,23 +364,26 @@ func (q *Queries) GetWaitingChunks(ctx context.Context, tenantID string, bulkSen
 	return i, err
 }
 
-const insertBulkSend = `-- name: InsertBulkSend :exec
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+const insertBulkSend = `-- name: InsertBulkSend :execrows
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+ON CONFLICT (tenant_id, idempotency_key) WHERE status = 'uploading' AND idempotency_key IS NOT NULL DO NOTHING
 `
 
 type InsertBulkSendParams struct {
-	TenantID    string
-	ID          uuid.UUID
-	Name        string
-	Class       string
-	Shared      []byte
-	ScheduledAt *time.Time
-	Now         time.Time
+	TenantID       string
+	ID             uuid.UUID
+	Name           string
+	Class          string
+	Shared         []byte
+	ScheduledAt    *time.Time
+	Now            time.Time
+	IdempotencyKey *string
 }
 
-func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) error {
-	_, err := q.db.Exec(ctx, insertBulkSend,
+// Nothing while another upload with the idempotency key is under way.
+func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) (int64, error) {
+	result, err := q.db.Exec(ctx, insertBulkSend,
 		arg.TenantID,
 		arg.ID,
 		arg.Name,
@@ -356,8 +391,12 @@ func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) 
 		arg.Shared,
 		arg.ScheduledAt,
 		arg.Now,
+		arg.IdempotencyKey,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const insertBulkSendChunk = `-- name: InsertBulkSendChunk :exec
@@ -647,7 +686,7 @@ type ListStaleUploadsRow struct {
 	ID       uuid.UUID
 }
 
-// Uploads that have made no progress since an instant.
+// Uploads that nobody has taken in since an instant.
 func (q *Queries) ListStaleUploads(ctx context.Context, before time.Time) ([]ListStaleUploadsRow, error) {
 	rows, err := q.db.Query(ctx, listStaleUploads, before)
 	if err != nil {
@@ -669,17 +708,19 @@ func (q *Queries) ListStaleUploads(ctx context.Context, before time.Time) ([]Lis
 }
 
 const lockBulkSend = `-- name: LockBulkSend :one
-SELECT id, status, class, chunks, accepted, rejected, errors FROM bulk_sends WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT id, status, class, chunks, accepted, rejected, errors, progressed_at, idempotency_key FROM bulk_sends WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockBulkSendRow struct {
-	ID       uuid.UUID
-	Status   string
-	Class    string
-	Chunks   int32
-	Accepted int32
-	Rejected int32
-	Errors   int32
+	ID             uuid.UUID
+	Status         string
+	Class          string
+	Chunks         int32
+	Accepted       int32
+	Rejected       int32
+	Errors         int32
+	ProgressedAt   time.Time
+	IdempotencyKey *string
 }
 
 func (q *Queries) LockBulkSend(ctx context.Context, tenantID string, iD uuid.UUID) (LockBulkSendRow, error) {
@@ -693,12 +734,14 @@ func (q *Queries) LockBulkSend(ctx context.Context, tenantID string, iD uuid.UUI
 		&i.Accepted,
 		&i.Rejected,
 		&i.Errors,
+		&i.ProgressedAt,
+		&i.IdempotencyKey,
 	)
 	return i, err
 }
 
 const lockDueChunk = `-- name: LockDueChunk :one
-SELECT tenant_id, bulk_send_id, number, skip, lines, content, usage_day, held, release_at, taken_at, cancelled_at, dispatch_id, passed FROM bulk_send_chunks
+SELECT tenant_id, bulk_send_id, number, skip, lines, content, usage_day, held, release_at, taken_at, cancelled_at, dispatch_id, passed, rest, sent, bounced, cancelled FROM bulk_send_chunks
 WHERE tenant_id = $1 AND bulk_send_id = $2 AND taken_at IS NULL AND cancelled_at IS NULL
     AND (release_at IS NULL OR release_at <= $3::timestamptz)
 ORDER BY number LIMIT 1 FOR UPDATE
@@ -728,6 +771,10 @@ func (q *Queries) LockDueChunk(ctx context.Context, arg LockDueChunkParams) (Bul
 		&i.CancelledAt,
 		&i.DispatchID,
 		&i.Passed,
+		&i.Rest,
+		&i.Sent,
+		&i.Bounced,
+		&i.Cancelled,
 	)
 	return i, err
 }
@@ -844,13 +891,14 @@ func (q *Queries) SplitChunk(ctx context.Context, arg SplitChunkParams) error {
 }
 
 const takeChunk = `-- name: TakeChunk :exec
-UPDATE bulk_send_chunks SET taken_at = $1, dispatch_id = $2, content = ''
-WHERE tenant_id = $3 AND bulk_send_id = $4 AND number = $5
+UPDATE bulk_send_chunks SET taken_at = $1, dispatch_id = $2, content = '', rest = $3
+WHERE tenant_id = $4 AND bulk_send_id = $5 AND number = $6
 `
 
 type TakeChunkParams struct {
 	TakenAt    *time.Time
 	DispatchID *uuid.UUID
+	Rest       []uuid.UUID
 	TenantID   string
 	BulkSendID uuid.UUID
 	Number     int32
@@ -860,9 +908,28 @@ func (q *Queries) TakeChunk(ctx context.Context, arg TakeChunkParams) error {
 	_, err := q.db.Exec(ctx, takeChunk,
 		arg.TakenAt,
 		arg.DispatchID,
+		arg.Rest,
 		arg.TenantID,
 		arg.BulkSendID,
 		arg.Number,
 	)
 	return err
+}
+
+const touchUpload = `-- name: TouchUpload :execrows
+UPDATE bulk_sends SET progressed_at = $1 WHERE tenant_id = $2 AND id = $3 AND status = 'uploading'
+`
+
+type TouchUploadParams struct {
+	Now      time.Time
+	TenantID string
+	ID       uuid.UUID
+}
+
+func (q *Queries) TouchUpload(ctx context.Context, arg TouchUploadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, touchUpload, arg.Now, arg.TenantID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

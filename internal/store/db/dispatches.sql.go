@@ -33,8 +33,8 @@ func (q *Queries) ClaimEmails(ctx context.Context, arg ClaimEmailsParams) (int64
 	return result.RowsAffected(), nil
 }
 
-const finishDispatch = `-- name: FinishDispatch :exec
-UPDATE dispatches SET finished_at = $1 WHERE tenant_id = $2 AND id = $3 AND finished_at IS NULL
+const finishDispatch = `-- name: FinishDispatch :one
+UPDATE dispatches SET finished_at = coalesce(finished_at, $1) WHERE tenant_id = $2 AND id = $3 RETURNING bulk_send_id
 `
 
 type FinishDispatchParams struct {
@@ -43,20 +43,24 @@ type FinishDispatchParams struct {
 	ID       uuid.UUID
 }
 
-func (q *Queries) FinishDispatch(ctx context.Context, arg FinishDispatchParams) error {
-	_, err := q.db.Exec(ctx, finishDispatch, arg.Now, arg.TenantID, arg.ID)
-	return err
+// Gives the bulk send of which it carries a chunk.
+func (q *Queries) FinishDispatch(ctx context.Context, arg FinishDispatchParams) (*uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, finishDispatch, arg.Now, arg.TenantID, arg.ID)
+	var bulk_send_id *uuid.UUID
+	err := row.Scan(&bulk_send_id)
+	return bulk_send_id, err
 }
 
 const insertDispatch = `-- name: InsertDispatch :exec
-INSERT INTO dispatches (tenant_id, id, class, emails) VALUES ($1, $2, $3, $4)
+INSERT INTO dispatches (tenant_id, id, class, emails, bulk_send_id) VALUES ($1, $2, $3, $4, $5)
 `
 
 type InsertDispatchParams struct {
-	TenantID string
-	ID       uuid.UUID
-	Class    string
-	Emails   int32
+	TenantID   string
+	ID         uuid.UUID
+	Class      string
+	Emails     int32
+	BulkSendID *uuid.UUID
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -65,12 +69,13 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.ID,
 		arg.Class,
 		arg.Emails,
+		arg.BulkSendID,
 	)
 	return err
 }
 
 const listStaleDispatches = `-- name: ListStaleDispatches :many
-SELECT d.tenant_id, d.id, d.class, d.emails,
+SELECT d.tenant_id, d.id, d.class, d.emails, d.bulk_send_id,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
 WHERE d.run_id IS NULL AND d.created_at < $1 AND t.status = 'active'
@@ -78,11 +83,12 @@ ORDER BY d.created_at LIMIT $2
 `
 
 type ListStaleDispatchesRow struct {
-	TenantID string
-	ID       uuid.UUID
-	Class    string
-	Emails   int32
-	Weight   float32
+	TenantID   string
+	ID         uuid.UUID
+	Class      string
+	Emails     int32
+	BulkSendID *uuid.UUID
+	Weight     float32
 }
 
 // Dispatches that were made before an instant and whose workflow is not known to have started.
@@ -100,6 +106,7 @@ func (q *Queries) ListStaleDispatches(ctx context.Context, before time.Time, cou
 			&i.ID,
 			&i.Class,
 			&i.Emails,
+			&i.BulkSendID,
 			&i.Weight,
 		); err != nil {
 			return nil, err

@@ -60,6 +60,11 @@ type BulkSendChunk struct {
 	DispatchID  *uuid.UUID
 	// nothing of it is queued or being sent any more
 	Passed bool
+	// its recipients, once it is taken, but for those that are counted in sent, bounced and cancelled, from which there is no way back
+	Rest      []uuid.UUID
+	Sent      int32
+	Bounced   int32
+	Cancelled int32
 }
 
 // recipients reserved per calendar day of the tenant's time zone; days to come have those that are scheduled or held
