@@ -162,8 +162,8 @@ func (q *tenantQuota) adopt(now time.Time, version int64, rate quota.Rate) {
 	}
 	q.state.Version = version
 	if rate != q.state.Rate {
+		q.state.Bucket.Adopt(q.state.Rate, rate, now)
 		q.state.Rate = rate
-		q.state.Bucket.Adopt(rate, now)
 	}
 }
 
