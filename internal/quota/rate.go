@@ -54,6 +54,11 @@ func (r Rate) DefaultBurst() int {
 	return max(2, int(int64(r.Count)*int64(time.Second)/int64(r.Per)))
 }
 
+// Above reports whether a rate allows at some time what another one does not.
+func (r Rate) Above(other Rate) bool {
+	return r.Interval() < other.Interval() || r.Burst > other.Burst
+}
+
 // even is the time between two attempts at this rate, rounded up.
 func (r Rate) even() time.Duration {
 	return (r.Per + time.Duration(r.Count) - 1) / time.Duration(r.Count)
