@@ -52,8 +52,9 @@ type leaser struct {
 
 	turn    chan struct{} // holds the turn to take permits, during which a lease may be asked for
 	lease   flow.Lease
-	spent   int  // slots of the lease that are taken
-	toSpare bool // the tenant had more permits at once than the lease took
+	spent   int              // slots of the lease that are taken
+	toSpare bool             // the tenant had more permits at once than the lease took
+	pending *flow.LeaseInput // a request whose answer was not waited for, or got lost
 	demand  demand
 
 	gateMu sync.Mutex
@@ -144,22 +145,26 @@ func (l *leaser) take(ctx context.Context, t tenant.Tenant, want int, inline boo
 }
 
 // ask gets a lease. As long as the tenant has permits to spare, it is one for what is taken
-// in about a second, so that many small deliveries do not each ask for their own.
-func (l *leaser) ask(ctx context.Context, t tenant.Tenant, missing int, within time.Duration) (err error) {
+// in about a second, so that many small deliveries do not each ask for their own. A request
+// that had no answer is repeated first: permits that were given for it would be lost.
+func (l *leaser) ask(ctx context.Context, t tenant.Tenant, missing int, within time.Duration) error {
 	if l.toSpare {
 		missing = max(missing, l.demand.perSecond(time.Now()))
 	}
+	if l.pending == nil {
+		l.pending = &flow.LeaseInput{
+			RequestID: uuid.NewString(), Want: missing, Within: within, Version: t.Version, Rate: t.Settings.Rate(),
+		}
+	}
 	l.lease, l.spent, l.toSpare = flow.Lease{}, 0, false
-	l.lease, err = l.permits.lessor.Lease(ctx, l.tenantID, flow.LeaseInput{
-		RequestID: uuid.NewString(), Want: missing, Within: within, Version: t.Version, Rate: t.Settings.Rate(),
-	})
+	lease, err := l.permits.lessor.Lease(ctx, l.tenantID, *l.pending)
 	if err != nil {
 		return err
 	}
-	if l.lease.Rate.IsZero() { // answered by a workflow of an earlier release
-		l.lease.Rate = t.Settings.Rate()
+	if lease.Rate.IsZero() { // answered by a workflow of an earlier release
+		lease.Rate = l.pending.Rate
 	}
-	l.toSpare = !l.lease.RetryAt.After(time.Now())
+	l.lease, l.pending, l.toSpare = lease, nil, !lease.RetryAt.After(time.Now())
 	return nil
 }
 

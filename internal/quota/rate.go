@@ -6,8 +6,9 @@
 // generic cell rate algorithm (ITU-T I.371), so any interval of length L has at most
 // L/Interval + capacity of them; an attempt may start up to Slack later than its slot,
 // after which the slot lapses. The burst is therefore split between what may start at
-// once (capacity) and lateness (Slack, at most half a second), and slots are spaced
-// spacing times wider than the rate asks, which pays for the lateness of a rate without burst:
+// once (capacity) and lateness (Slack: half a second, if the burst has so much), and slots
+// are spaced spacing times wider than the rate asks, which pays for the lateness of a rate
+// without burst:
 //
 //	attempts(w) ≤ slots(w + Slack) ≤ (w + Slack)/Interval + capacity ≤ Count×w/Per + Burst
 //
@@ -34,9 +35,9 @@ const (
 	spacing = 0.02
 	// leastSlack is what a busy machine needs to start an attempt.
 	leastSlack = 20 * time.Millisecond
-	// mostSlack is all the lateness that is worth a part of the burst. It is also how long
-	// a lowered rate may be outlived by permits of the one before.
-	mostSlack = 500 * time.Millisecond
+	// enoughSlack is all the lateness that is worth a part of the burst. More would also
+	// keep permits of a rate good for longer after it was lowered.
+	enoughSlack = 500 * time.Millisecond
 )
 
 // Rate is a throttle. The zero Rate is no throttle.
@@ -71,14 +72,13 @@ func (r Rate) Interval() time.Duration {
 
 // Slack is how long after its slot an attempt may start.
 func (r Rate) Slack() time.Duration {
-	affordable := float64(r.Per) / float64(r.Count) * (float64(r.Burst-r.capacity()) + spacing)
-	return max(leastSlack, time.Duration(min(affordable, float64(mostSlack))))
+	return max(leastSlack, time.Duration(float64(r.Per)/float64(r.Count)*(float64(r.Burst-r.capacity())+spacing)))
 }
 
 // capacity is how many slots may be at the same instant: half of the burst, or more where
 // the other half would be more lateness than is worth it.
 func (r Rate) capacity() int {
-	late := int((mostSlack + r.even() - 1) / r.even())
+	late := int((enoughSlack + r.even() - 1) / r.even())
 	return max((r.Burst+1)/2, r.Burst-late)
 }
 

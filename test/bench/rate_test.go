@@ -21,8 +21,8 @@ const (
 
 // BenchmarkRateLimit measures what one tenant with a backlog makes of its rate limit, with
 // several worker processes: no window may have more than is allowed, and nearly all of it
-// should be used. One case loses a worker and gets another one meanwhile; the last one has
-// its limit changed.
+// should be used. One case has hardly a burst, one loses a worker and gets another one
+// meanwhile, and one has its limit changed.
 func BenchmarkRateLimit(b *testing.B) {
 	for _, workers := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
@@ -41,7 +41,7 @@ func BenchmarkRateLimit(b *testing.B) {
 	b.Run("one-killed", func(b *testing.B) {
 		r := newRated(b, 4, limit, limit)
 		for b.Loop() {
-			r.report(b, r.measure(b, ratedSize, r.killAndReplace(b)))
+			r.report(b, r.measure(b, 2000, r.killAndReplace(b)))
 		}
 	})
 	b.Run("changed", func(b *testing.B) {
@@ -101,28 +101,31 @@ func (r *rated) measure(b *testing.B, count int, meanwhile func(begun int)) test
 	return p
 }
 
-// backlog has emails of a new tenant accepted, and gives a function that patches its settings.
-func (r *rated) backlog(b *testing.B, count int) (patch func(settings string)) {
+// backlog has emails of a new tenant accepted, and gives a client of it.
+func (r *rated) backlog(b *testing.B, count int) *mailtura.ClientWithResponses {
 	b.Helper()
 	c := newTenant(b, r.stack, "rated")
+	patch(b, r.stack, c, fmt.Sprintf(`{"rateLimit":%v,"rateLimitPer":"second","burst":%v}`, r.pace.PerSecond, r.pace.Burst))
+	for range count / 50 { // one dispatch each, so that all workers have something
+		require.NoError(b, sendBatch(b.Context(), c, 50))
+	}
+	return c
+}
+
+// patch changes settings of the tenant of a client.
+func patch(b *testing.B, stack *testkit.Stack, c *mailtura.ClientWithResponses, settings string) {
+	b.Helper()
 	usage, err := c.GetUsageWithResponse(b.Context(), nil)
 	require.NoError(b, err)
-	operator, err := mailtura.NewClientWithResponses(r.stack.URL, mailtura.WithRequestEditorFn(func(_ context.Context, req *http.Request) error {
-		req.Header.Set("Authorization", "Bearer "+r.stack.Key)
+	operator, err := mailtura.NewClientWithResponses(stack.URL, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+stack.Key)
 		return nil
 	}))
 	require.NoError(b, err)
-	patch = func(settings string) {
-		answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), usage.JSON200.TenantId, "application/json",
-			strings.NewReader(`{"settings":`+settings+`}`))
-		require.NoError(b, err)
-		require.Equal(b, http.StatusOK, answer.StatusCode(), string(answer.Body))
-	}
-	patch(fmt.Sprintf(`{"rateLimit":%v,"rateLimitPer":"second","burst":%v}`, r.pace.PerSecond, r.pace.Burst))
-	for left := count; left > 0; left -= batchSize {
-		require.NoError(b, sendBatch(b.Context(), c, min(left, batchSize)))
-	}
-	return patch
+	answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), usage.JSON200.TenantId, "application/json",
+		strings.NewReader(`{"settings":`+settings+`}`))
+	require.NoError(b, err)
+	require.Equal(b, http.StatusOK, answer.StatusCode(), string(answer.Body))
 }
 
 func (r *rated) report(b *testing.B, p testkit.Pace) {
@@ -157,21 +160,21 @@ func (r *rated) killAndReplace(b *testing.B) func(begun int) {
 // changed raises the limit and lowers it again under a backlog, and reports after which time
 // attempts are as many as the new limit allows, and no more.
 func (r *rated) changed(b *testing.B) {
-	patch := r.backlog(b, 3000)
+	c := r.backlog(b, 3000)
 	await := func(d time.Duration) (since time.Time) {
 		since = time.Now()
 		require.Eventually(b, func() bool { return time.Since(since) > d }, time.Minute, 10*time.Millisecond)
 		return since
 	}
 	await(6 * time.Second)
-	patch(`{"rateLimit":150,"burst":150}`)
+	patch(b, r.stack, c, `{"rateLimit":150,"burst":150}`)
 	raised := await(8 * time.Second)
-	patch(`{"rateLimit":20,"burst":20}`)
+	patch(b, r.stack, c, `{"rateLimit":20,"burst":20}`)
 	lowered := await(8 * time.Second)
 	all := r.meter.Begun()
 	b.ReportMetric(float64(usedAfter(testkit.Pace{At: all, PerSecond: 150, Burst: 150}, raised).Milliseconds()), "raised-after-ms")
 	b.ReportMetric(float64(keptAfter(testkit.Pace{At: all, PerSecond: 20, Burst: 20}, lowered).Milliseconds()), "lowered-after-ms")
-	patch(`{"rateLimit":null}`) // so that the rest is soon gone
+	patch(b, r.stack, c, `{"rateLimit":null}`) // so that the rest is soon gone
 	lifted := time.Now()
 	require.Eventually(b, func() bool { return len(r.meter.Begun()) >= 3000 }, time.Minute, 10*time.Millisecond)
 	at := r.meter.Begun()
