@@ -112,18 +112,22 @@ func (r *rated) backlog(b *testing.B, count int) *mailtura.ClientWithResponses {
 	return c
 }
 
-// patch changes settings of the tenant of a client.
+// patch changes settings of the tenant of a client, once it is set up.
 func patch(b *testing.B, stack *testkit.Stack, c *mailtura.ClientWithResponses, settings string) {
 	b.Helper()
 	usage, err := c.GetUsageWithResponse(b.Context(), nil)
 	require.NoError(b, err)
+	tenant := usage.JSON200.TenantId
 	operator, err := mailtura.NewClientWithResponses(stack.URL, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+stack.Key)
 		return nil
 	}))
 	require.NoError(b, err)
-	answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), usage.JSON200.TenantId, "application/json",
-		strings.NewReader(`{"settings":`+settings+`}`))
+	require.Eventually(b, func() bool {
+		answer, err := operator.GetTenantWithResponse(b.Context(), tenant)
+		return err == nil && answer.JSON200 != nil && answer.JSON200.Status == "active"
+	}, time.Minute, 10*time.Millisecond, "the tenant is set up")
+	answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), tenant, "application/json", strings.NewReader(`{"settings":`+settings+`}`))
 	require.NoError(b, err)
 	require.Equal(b, http.StatusOK, answer.StatusCode(), string(answer.Body))
 }
@@ -144,6 +148,7 @@ func (r *rated) report(b *testing.B, p testkit.Pace) {
 
 // killAndReplace kills a worker after a third of the emails, and starts one after half.
 func (r *rated) killAndReplace(b *testing.B) func(begun int) {
+	b.Helper()
 	killed, replaced := false, false
 	return func(begun int) {
 		switch {
@@ -160,6 +165,7 @@ func (r *rated) killAndReplace(b *testing.B) func(begun int) {
 // changed raises the limit and lowers it again under a backlog, and reports after which time
 // attempts are as many as the new limit allows, and no more.
 func (r *rated) changed(b *testing.B) {
+	b.Helper()
 	c := r.backlog(b, 3000)
 	await := func(d time.Duration) (since time.Time) {
 		since = time.Now()
