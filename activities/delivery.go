@@ -51,7 +51,7 @@ type Delivery struct {
 }
 
 // DeliverInput names the dispatch to work on. Inline says that Deliver runs inside a
-// workflow task and must not wait.
+// workflow task: it must not wait for permits, and does what it can at once.
 type DeliverInput struct {
 	TenantID   string    `json:"tenantId"`
 	DispatchID uuid.UUID `json:"dispatchId"`
@@ -140,19 +140,32 @@ func (r *delivery) deliver(ctx context.Context) error {
 		if len(due) == 0 { // the whole chunk is settled: look for more
 			continue
 		}
-		permits, err := r.Permits.Take(ctx, r.tenant, len(due))
+		permits, err := r.Permits.Take(ctx, r.tenant, len(due), r.in.Inline)
 		if err != nil {
 			return err
 		}
 		if err := r.send(ctx, due[:permits.Count()], permits); err != nil {
 			return err
 		}
-		if permits.Count() < len(due) {
-			r.blocked, r.reason = permits.RetryAt(), ReasonRateLimit
+		if permits.Count() < len(due) && !r.morePermits(permits) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// morePermits reports, where there were not enough, whether the time for more has come
+// meanwhile. To wait for them is left to a delivery that is not inline.
+func (r *delivery) morePermits(permits *Grant) bool {
+	switch {
+	case permits.RetryAt().After(time.Now()), permits.Count() == 0 && !r.in.Inline:
+		r.blocked, r.reason = permits.RetryAt(), ReasonRateLimit
+		return false
+	case r.in.Inline:
+		r.more = true
+		return false
+	}
+	return true
 }
 
 // stopping reports whether the worker is about to stop: what is under way is finished,

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -12,9 +13,15 @@ import (
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
-// lead is how long before the next slot it is asked for, so that none passes unused
-// while the request is on its way.
-const lead = 500 * time.Millisecond
+const (
+	// lead is how long before the next slot it is asked for, so that none passes unused
+	// while the request is on its way.
+	lead = 500 * time.Millisecond
+	// soon is how long an inline delivery waits for a slot, and inlineLease for a lease: it
+	// holds up a workflow task, which must not take long.
+	soon        = 50 * time.Millisecond
+	inlineLease = 250 * time.Millisecond
+)
 
 // Lessor hands out permits, as a tenant's TenantQuota workflow does.
 type Lessor interface {
@@ -43,9 +50,12 @@ type leaser struct {
 	permits  *Permits
 	tenantID string
 
-	mu    sync.Mutex // held while a lease is asked for
-	lease flow.Lease
-	spent int // slots of the lease that are taken
+	turn    chan struct{} // holds the turn to take permits, during which a lease may be asked for
+	lease   flow.Lease
+	spent   int              // slots of the lease that are taken
+	toSpare bool             // the tenant had more permits at once than the lease took
+	pending *flow.LeaseInput // a request whose answer was not waited for, or got lost
+	demand  demand
 
 	gateMu sync.Mutex
 	gate   quota.Gate
@@ -55,6 +65,7 @@ type leaser struct {
 type Grant struct {
 	leaser  *leaser // nil: no rate limit
 	tenant  tenant.Tenant
+	inline  bool
 	count   int
 	retryAt time.Time
 
@@ -74,17 +85,26 @@ func (g *Grant) Count() int { return g.count }
 // RetryAt is when to ask for more.
 func (g *Grant) RetryAt() time.Time { return g.retryAt.Add(-lead) }
 
-// Take gets up to want permits for a tenant without waiting for their slots.
-func (p *Permits) Take(ctx context.Context, t tenant.Tenant, want int) (*Grant, error) {
+// errNoPermit interrupts an inline delivery that would have to wait for another permit.
+var errNoPermit = errors.New("no permit at once")
+
+// Take gets up to want permits for a tenant without waiting for their slots. For an inline
+// delivery it gets only those that can be used at once.
+func (p *Permits) Take(ctx context.Context, t tenant.Tenant, want int, inline bool) (*Grant, error) {
 	if t.Settings.Rate().IsZero() {
 		return &Grant{count: want}, nil
 	}
+	if inline {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, inlineLease)
+		defer cancel()
+	}
 	l := p.leaser(t.ID)
-	slots, retryAt, err := l.take(ctx, t, want)
+	slots, retryAt, err := l.take(ctx, t, want, inline)
 	if err != nil {
 		return nil, err
 	}
-	return &Grant{leaser: l, tenant: t, count: len(slots), slots: slots, retryAt: retryAt}, nil
+	return &Grant{leaser: l, tenant: t, inline: inline, count: len(slots), slots: slots, retryAt: retryAt}, nil
 }
 
 func (p *Permits) leaser(tenantID string) *leaser {
@@ -92,43 +112,77 @@ func (p *Permits) leaser(tenantID string) *leaser {
 	defer p.mu.Unlock()
 	l := p.tenants[tenantID]
 	if l == nil {
-		l = &leaser{permits: p, tenantID: tenantID}
+		l = &leaser{permits: p, tenantID: tenantID, turn: make(chan struct{}, 1)}
 		p.tenants[tenantID] = l
 	}
 	return l
 }
 
 // take gives slots of the present lease, and asks for another one where they do not suffice.
-func (l *leaser) take(ctx context.Context, t tenant.Tenant, want int) (slots []slot, retryAt time.Time, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	slots = l.spend(want, time.Now())
+// It leaves slots that an inline delivery can not wait for to another delivery.
+func (l *leaser) take(ctx context.Context, t tenant.Tenant, want int, inline bool) (slots []slot, retryAt time.Time, err error) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return nil, time.Time{}, ctx.Err()
+	}
+	var within time.Duration
+	if inline {
+		within = soon
+	}
+	slots = l.spend(want, within)
+	if left := l.lease.Slots.Count - l.spent; left > 0 { // enough, or not soon enough
+		return slots, l.lease.Slots.At(l.spent), nil
+	}
 	if missing := want - len(slots); missing > 0 {
-		l.lease, l.spent = flow.Lease{}, 0
-		l.lease, err = l.permits.lessor.Lease(ctx, l.tenantID, flow.LeaseInput{
-			RequestID: uuid.NewString(), Want: missing, Version: t.Version, Rate: t.Settings.Rate(),
-		})
-		if err != nil {
+		if err := l.ask(ctx, t, missing, within); err != nil {
 			return nil, time.Time{}, err
 		}
-		if l.lease.Rate.IsZero() { // answered by a workflow of an earlier release
-			l.lease.Rate = t.Settings.Rate()
-		}
-		slots = append(slots, l.spend(missing, time.Now())...)
+		slots = append(slots, l.spend(missing, within)...)
 	}
 	return slots, l.lease.RetryAt, nil
 }
 
-// spend takes slots of the lease that have not lapsed.
-func (l *leaser) spend(want int, now time.Time) (slots []slot) {
-	s := l.lease.Slots
+// ask gets a lease. As long as the tenant has permits to spare, it is one for what is taken
+// in about a second, so that many small deliveries do not each ask for their own. A request
+// that had no answer is repeated first: permits that were given for it would be lost.
+func (l *leaser) ask(ctx context.Context, t tenant.Tenant, missing int, within time.Duration) error {
+	if l.toSpare {
+		missing = max(missing, l.demand.perSecond(time.Now()))
+	}
+	if l.pending == nil {
+		l.pending = &flow.LeaseInput{
+			RequestID: uuid.NewString(), Want: missing, Within: within, Version: t.Version, Rate: t.Settings.Rate(),
+		}
+	}
+	l.lease, l.spent, l.toSpare = flow.Lease{}, 0, false
+	lease, err := l.permits.lessor.Lease(ctx, l.tenantID, *l.pending)
+	if err != nil {
+		return err
+	}
+	if lease.Rate.IsZero() { // answered by a workflow of an earlier release
+		lease.Rate = l.pending.Rate
+	}
+	l.lease, l.pending, l.toSpare = lease, nil, !lease.RetryAt.After(time.Now())
+	return nil
+}
+
+// spend takes slots of the lease that have not lapsed; only those that begin within some
+// time, unless that is 0.
+func (l *leaser) spend(want int, within time.Duration) (slots []slot) {
+	now, s := time.Now(), l.lease.Slots
 	for len(slots) < want && l.spent < s.Count {
 		at := s.At(l.spent)
+		if within > 0 && at.After(now.Add(within)) {
+			break
+		}
 		l.spent++
 		if until := at.Add(s.Slack); !now.After(until) {
 			slots = append(slots, slot{at, until, l.lease.Rate})
 		}
 	}
+	l.demand.add(len(slots), now)
 	return slots
 }
 
@@ -184,11 +238,14 @@ func (g *Grant) next() (slot, bool) {
 
 // replace gets one more slot, and waits for it if need be.
 func (g *Grant) replace(ctx context.Context) error {
-	slots, retryAt, err := g.leaser.take(ctx, g.tenant, 1)
+	slots, retryAt, err := g.leaser.take(ctx, g.tenant, 1, g.inline)
 	if err != nil {
 		return err
 	}
 	if len(slots) == 0 {
+		if g.inline {
+			return errNoPermit
+		}
 		return sleepUntil(ctx, retryAt.Add(-lead))
 	}
 	g.mu.Lock()

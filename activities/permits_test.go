@@ -32,7 +32,7 @@ func slotsAt(n int, at time.Time, slack time.Duration) flow.Lease {
 func TestPermits_NoLimitAsksNobody(t *testing.T) {
 	t.Parallel()
 	lessor := &fakeLessor{} // would panic
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme}, 1000)
+	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme}, 1000, false)
 	require.NoError(t, err)
 	require.Equal(t, 1000, grant.Count())
 	for range 1000 {
@@ -47,7 +47,7 @@ func TestPermits_SharesALease(t *testing.T) {
 	permits := activities.NewPermits(lessor)
 	acmeTenant := tenant.Tenant{ID: acme, Version: 7, Settings: limited()}
 	for range 2 { // the lessor gave more than were asked for
-		grant, err := permits.Take(t.Context(), acmeTenant, 5)
+		grant, err := permits.Take(t.Context(), acmeTenant, 5, false)
 		require.NoError(t, err)
 		require.Equal(t, 5, grant.Count())
 	}
@@ -58,7 +58,7 @@ func TestPermits_SharesALease(t *testing.T) {
 	require.Equal(t, acmeTenant.Settings.Rate(), asked[0].Rate)
 	require.NotEmpty(t, asked[0].RequestID)
 
-	_, err := permits.Take(t.Context(), tenant.Tenant{ID: "other", Settings: limited()}, 1)
+	_, err := permits.Take(t.Context(), tenant.Tenant{ID: "other", Settings: limited()}, 1, false)
 	require.NoError(t, err)
 	require.Len(t, lessor.calls(), 2, "another tenant has another lease")
 }
@@ -76,7 +76,7 @@ func TestPermits_OneRequestAtATime(t *testing.T) {
 	counts := make(chan int, 2)
 	for range 2 {
 		group.Go(func() {
-			grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 4)
+			grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 4, false)
 			if err == nil {
 				counts <- grant.Count()
 			}
@@ -97,7 +97,7 @@ func TestPermits_ReplacesLapsedSlots(t *testing.T) {
 		}
 		return slotsAt(1, time.Now(), time.Minute), nil
 	}}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 2)
+	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 2, false)
 	require.NoError(t, err)
 	require.Equal(t, 2, grant.Count())
 	<-time.After(25 * time.Millisecond) // the process is late
@@ -112,7 +112,7 @@ func TestPermits_WaitsForTheSlot(t *testing.T) {
 	t.Parallel()
 	opens := time.Now().Add(30 * time.Millisecond)
 	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(1, opens, time.Minute), nil }}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1)
+	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
 	require.NoError(t, err)
 	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
 	require.False(t, time.Now().Before(opens))
@@ -123,7 +123,7 @@ func TestPermits_GateKeepsSpacing(t *testing.T) {
 	rate, burst := 100, 1 // one in 10 ms, whatever the slots say
 	settings := tenant.Settings{RateLimit: &rate, RateLimitPer: "second", Burst: &burst}
 	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(6, time.Now(), time.Minute), nil }}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: settings}, 6)
+	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: settings}, 6, false)
 	require.NoError(t, err)
 	started := time.Now()
 	for range 6 {
@@ -137,7 +137,7 @@ func TestPermits_WaitEndsWithTheContext(t *testing.T) {
 	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
 		return slotsAt(1, time.Now().Add(time.Hour), time.Minute), nil
 	}}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1)
+	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -58,6 +58,8 @@ type fakeLifecycle struct {
 	tables    []string
 	finish    func(call int) bool
 	finished  int
+	rechecked []activities.RecheckDispatchesInput
+	recheck   func() // what else a recheck does
 }
 
 func (f *fakeLifecycle) ActivateTenant(_ context.Context, in activities.ActivateTenantInput) error {
@@ -79,4 +81,12 @@ func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.Delete
 func (f *fakeLifecycle) FinishDeletion(context.Context, activities.FinishDeletionInput) (activities.FinishDeletionResult, error) {
 	f.finished++
 	return activities.FinishDeletionResult{Finished: f.finish(f.finished)}, nil
+}
+
+func (f *fakeLifecycle) RecheckDispatches(_ context.Context, in activities.RecheckDispatchesInput) error {
+	f.rechecked = append(f.rechecked, in)
+	if f.recheck != nil {
+		f.recheck()
+	}
+	return nil
 }

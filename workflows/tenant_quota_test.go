@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/quota"
@@ -17,16 +16,19 @@ import (
 
 // quotaBundle gathers what a TenantQuota answers, in the order of the requests.
 type quotaBundle struct {
-	env     *testsuite.TestWorkflowEnvironment
-	leases  []flow.Lease
-	refused []error
+	env       *testsuite.TestWorkflowEnvironment
+	lifecycle fakeLifecycle
+	leases    []flow.Lease
+	refused   []error
 }
 
 var perMinute = quota.Rate{Count: 60, Per: time.Minute, Burst: 2}
 
 func newQuota(t *testing.T) *quotaBundle {
 	t.Helper()
-	return &quotaBundle{env: newEnvironment(t)}
+	b := &quotaBundle{env: newEnvironment(t)}
+	b.env.RegisterActivity(&b.lifecycle)
+	return b
 }
 
 // ask requests permits at a time after the start.
@@ -118,6 +120,7 @@ func TestTenantQuota_ChangedLimitsAtOnce(t *testing.T) {
 	b.run(t, state())
 	require.Len(t, b.leases, 2)
 	require.Equal(t, 30, b.leases[1].Slots.Count)
+	require.Len(t, b.lifecycle.rechecked, 1, "those that wait are told")
 }
 
 func TestTenantQuota_LimitsComeWithRequests(t *testing.T) {
@@ -145,33 +148,4 @@ func TestTenantQuota_Usage(t *testing.T) {
 	b.run(t, state())
 	require.EqualValues(t, 1, usage.Granted)
 	require.Equal(t, perMinute, usage.Rate)
-}
-
-// Two generations: what was handed out, and whom it was answered to, passes from one to
-// the other, so that the promise holds across them.
-func TestTenantQuota_ContinuesAsNew(t *testing.T) {
-	t.Parallel()
-	first := newQuota(t)
-	first.ask(0, request(1, 2))
-	first.env.RegisterDelayedCallback(func() {
-		first.env.SetContinueAsNewSuggested(true)
-		first.env.SignalWorkflow(flow.SetLimitsSignal, flow.SetLimitsInput{Version: 1, Rate: perMinute})
-	}, 500*time.Millisecond)
-	first.run(t, state())
-	var again *workflow.ContinueAsNewError
-	require.ErrorAs(t, first.env.GetWorkflowError(), &again)
-	var carried flow.TenantQuotaInput
-	require.NoError(t, decode(again.Input, &carried))
-	require.Equal(t, 1, carried.Generation)
-	require.EqualValues(t, 2, carried.Granted)
-
-	second := newQuota(t)
-	second.env.SetStartTime(first.env.Now())
-	second.ask(0, request(1, 2)) // the answer got lost with the first generation
-	second.ask(100*time.Millisecond, request(2, 2))
-	second.run(t, carried)
-	require.Len(t, second.leases, 2)
-	require.Equal(t, first.leases[0].Slots.At(1).UnixNano(), second.leases[0].Slots.At(1).UnixNano())
-	before := first.leases[0].Slots
-	require.False(t, second.leases[1].Slots.At(0).Before(before.At(1).Add(perMinute.Interval()).Add(-time.Microsecond)))
 }

@@ -41,6 +41,7 @@ type TenantQuotaInput struct {
 	Recent     []Lease      `json:"recent,omitempty"` // newest last, so that a repeated request gets the same answer
 	Granted    int64        `json:"granted"`          // permits since the workflow began
 	Generation int          `json:"generation"`       // runs before this one
+	Raised     bool         `json:"raised,omitempty"` // dispatches that wait by a lower limit have not been told yet
 }
 
 // Names of the messages of TenantQuota.
@@ -53,10 +54,11 @@ const (
 // LeaseInput asks for permits. It brings the limits as the asking process read them
 // from the database, so that a changed limit never needs another message to take effect.
 type LeaseInput struct {
-	RequestID string     `json:"requestId"`
-	Want      int        `json:"want"`
-	Version   int64      `json:"version"`
-	Rate      quota.Rate `json:"rate"`
+	RequestID string        `json:"requestId"`
+	Want      int           `json:"want"`
+	Within    time.Duration `json:"within,omitempty"` // how far ahead permits are of use; 0 = as far as they are given
+	Version   int64         `json:"version"`
+	Rate      quota.Rate    `json:"rate"`
 }
 
 // Lease is a block of permits. With none, RetryAt says when the next one is to be had.
@@ -67,7 +69,7 @@ type Lease struct {
 	RetryAt   time.Time   `json:"retryAt"`
 }
 
-// SetLimitsInput brings changed limits to a running TenantQuota.
+// SetLimitsInput brings changed limits to a running TenantQuota; a zero Rate lifts the limit.
 type SetLimitsInput struct {
 	Version int64      `json:"version"`
 	Rate    quota.Rate `json:"rate"`

@@ -6,8 +6,9 @@
 // generic cell rate algorithm (ITU-T I.371), so any interval of length L has at most
 // L/Interval + capacity of them; an attempt may start up to Slack later than its slot,
 // after which the slot lapses. The burst is therefore split between what may start at
-// once (capacity) and lateness (Slack), and slots are spaced spacing times wider than
-// the rate asks, which pays for the lateness of a rate without burst:
+// once (capacity) and lateness (Slack: half a second, if the burst has so much), and slots
+// are spaced spacing times wider than the rate asks, which pays for the lateness of a rate
+// without burst:
 //
 //	attempts(w) ≤ slots(w + Slack) ≤ (w + Slack)/Interval + capacity ≤ Count×w/Per + Burst
 //
@@ -16,15 +17,27 @@
 // attempts are: each process passes them through a Gate, which keeps the promise over the
 // actual times. Only several processes that are late at the same time can exceed such a
 // rate, by what fits into 20 ms.
+//
+// When a rate changes, what was spent counts against the new one as so many permits, and
+// new slots begin after those that are handed out. So a window with a change in it has no
+// more attempts than the larger rate and the larger burst allow, except that a burst which
+// is lowered is forgiven, and that several processes may each be late at once, by no more
+// than the other burst.
 package quota
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// spacing is how much wider than the rate slots are spaced; it costs 2 % of the rate.
 	spacing = 0.02
 	// leastSlack is what a busy machine needs to start an attempt.
 	leastSlack = 20 * time.Millisecond
+	// enoughSlack is all the lateness that is worth a part of the burst. More would also
+	// keep permits of a rate good for longer after it was lowered.
+	enoughSlack = 500 * time.Millisecond
 )
 
 // Rate is a throttle. The zero Rate is no throttle.
@@ -42,6 +55,16 @@ func (r Rate) DefaultBurst() int {
 	return max(2, int(int64(r.Count)*int64(time.Second)/int64(r.Per)))
 }
 
+// Above reports whether a rate allows at some time what another one does not.
+func (r Rate) Above(other Rate) bool {
+	return r.Interval() < other.Interval() || r.Burst > other.Burst
+}
+
+// even is the time between two attempts at this rate, rounded up.
+func (r Rate) even() time.Duration {
+	return (r.Per + time.Duration(r.Count) - 1) / time.Duration(r.Count)
+}
+
 // Interval is the time between two slots.
 func (r Rate) Interval() time.Duration {
 	return time.Duration(float64(r.Per) / float64(r.Count) * (1 + spacing))
@@ -52,8 +75,12 @@ func (r Rate) Slack() time.Duration {
 	return max(leastSlack, time.Duration(float64(r.Per)/float64(r.Count)*(float64(r.Burst-r.capacity())+spacing)))
 }
 
-// capacity is how many slots may be at the same instant.
-func (r Rate) capacity() int { return (r.Burst + 1) / 2 }
+// capacity is how many slots may be at the same instant: half of the burst, or more where
+// the other half would be more lateness than is worth it.
+func (r Rate) capacity() int {
+	late := int((enoughSlack + r.even() - 1) / r.even())
+	return max((r.Burst+1)/2, r.Burst-late)
+}
 
 // Bucket hands out the slots of one rate. Next is the theoretical arrival time of
 // the next slot; the zero Bucket is full.
@@ -98,12 +125,29 @@ func (b *Bucket) Opens(r Rate) time.Time {
 	return b.Next.Add(-time.Duration(r.capacity()-1) * r.Interval())
 }
 
-// Adopt prepares the bucket for another rate: it forgets a wait that only the old,
-// slower rate asked for.
-func (b *Bucket) Adopt(r Rate, now time.Time) {
-	if latest := now.Add(time.Duration(r.capacity()) * r.Interval()); b.Next.After(latest) {
-		b.Next = latest
+// Adopt changes the rate of the bucket. Slots of the old rate that are handed out stay
+// good, so those of the new one come after them; of what was spent before, the new rate
+// counts as many permits, and forgets the time that the old one asked to wait for them.
+func (b *Bucket) Adopt(old, r Rate, now time.Time) {
+	if old.IsZero() {
+		return
 	}
+	from := now
+	if last := b.Opens(old).Add(-old.Interval()); last.After(now) {
+		from = last
+	}
+	b.Next = convert(b.Next, from, old.Interval(), r.Interval(), r.capacity())
+}
+
+// convert is the theoretical arrival time under another interval: it is ahead of an
+// instant by as many permits as before, at most limit.
+func convert(next, from time.Time, before, interval time.Duration, limit int) time.Time {
+	ahead := next.Sub(from)
+	if ahead <= 0 {
+		return next
+	}
+	permits := min(float64(ahead)/float64(before), float64(limit))
+	return from.Add(time.Duration(math.Ceil(permits * float64(interval))))
 }
 
 // Gate keeps the promise of a rate over the actual times of the attempts of one process.
@@ -115,21 +159,17 @@ type Gate struct {
 
 // Admit says when the next attempt may start, at now or later, and counts it.
 func (g *Gate) Admit(r Rate, now time.Time) time.Time {
-	even := (r.Per + time.Duration(r.Count) - 1) / time.Duration(r.Count) // rounded up
-	// What only the old rate asked to wait for is forgotten, as by Bucket.Adopt.
-	if r != g.rate {
-		if latest := now.Add(even); g.next.After(latest) {
-			g.next = latest
-		}
-		g.rate = r
+	if r != g.rate && !g.rate.IsZero() {
+		g.next = convert(g.next, now, g.rate.even(), r.even(), r.Burst)
 	}
+	g.rate = r
 	at := now
-	if earliest := g.next.Add(-time.Duration(r.Burst-1) * even); earliest.After(at) {
+	if earliest := g.next.Add(-time.Duration(r.Burst-1) * r.even()); earliest.After(at) {
 		at = earliest
 	}
 	if g.next.Before(at) {
 		g.next = at
 	}
-	g.next = g.next.Add(even)
+	g.next = g.next.Add(r.even())
 	return at
 }

@@ -140,3 +140,28 @@ func TestSetDispatchRun_OfItsTenantOnly(t *testing.T) {
 		require.Equal(t, "run", ask[string](b, `SELECT run_id FROM dispatches`))
 	}
 }
+
+// Only what a workflow carries is open, and only the tenant's own; pages go on after an id.
+func TestListOpenDispatches(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	var open []uuid.UUID
+	for range 4 {
+		dispatch := b.dispatch(newEmail(acme, "ada@example.com"))
+		require.NoError(t, b.SetDispatchRun(t.Context(), acme, dispatch, "run"))
+		open = append(open, dispatch)
+	}
+	b.dispatch(newEmail(acme, "ada@example.com")) // not started
+	theirs := b.dispatch(newEmail(other, "ada@example.com"))
+	require.NoError(t, b.SetDispatchRun(t.Context(), other, theirs, "run"))
+	b.exec(`UPDATE dispatches SET finished_at = now() WHERE id = $1`, open[1])
+
+	list := func(after uuid.UUID, limit int) []uuid.UUID {
+		ids, err := b.ListOpenDispatches(t.Context(), acme, after, limit)
+		require.NoError(t, err)
+		return ids
+	}
+	require.Equal(t, []uuid.UUID{open[0], open[2]}, list(uuid.Nil, 2))
+	require.Equal(t, []uuid.UUID{open[3]}, list(open[2], 2))
+	require.Empty(t, list(open[3], 2))
+}

@@ -29,3 +29,9 @@ ORDER BY d.created_at LIMIT @count;
 -- name: FinishDispatch :one
 -- Gives the bulk send of which it carries a chunk.
 UPDATE dispatches SET finished_at = coalesce(finished_at, @now) WHERE tenant_id = @tenant_id AND id = @id RETURNING bulk_send_id;
+
+-- name: ListOpenDispatches :many
+-- Dispatches whose workflow has started and not all of whose recipients have a final status, oldest first.
+SELECT id FROM dispatches
+WHERE tenant_id = @tenant_id AND finished_at IS NULL AND run_id IS NOT NULL AND id > @after
+ORDER BY id LIMIT @count;

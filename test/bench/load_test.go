@@ -47,7 +47,8 @@ func BenchmarkBatch(b *testing.B) {
 }
 
 // BenchmarkIdle measures single sends on a system that has nothing else to do: from the API
-// call to the message at the mail server, at 20 a second; and the accept alone at 200 a second.
+// call to the message at the mail server, at 20 a second, also where that is within a rate
+// limit; and the accept alone at 200 a second.
 func BenchmarkIdle(b *testing.B) {
 	stack, sink := start(b)
 	client := newTenant(b, stack, "idle")
@@ -55,6 +56,11 @@ func BenchmarkIdle(b *testing.B) {
 		_, arrived := paced(b, client, sink, 20, 200)
 		b.ReportMetric(ms(arrived, 0.50), "end-to-end-p50-ms")
 		b.ReportMetric(ms(arrived, 0.99), "end-to-end-p99-ms")
+		limited := newTenant(b, stack, "limited")
+		patch(b, stack, limited, `{"rateLimit":6000}`)
+		_, arrived = paced(b, limited, sink, 20, 200)
+		b.ReportMetric(ms(arrived, 0.50), "limited-p50-ms")
+		b.ReportMetric(ms(arrived, 0.99), "limited-p99-ms")
 		accept, _ := paced(b, client, sink, 200, 2000)
 		b.ReportMetric(ms(accept, 0.50), "accept-p50-ms")
 		b.ReportMetric(ms(accept, 0.99), "accept-p99-ms")

@@ -74,6 +74,39 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 	return err
 }
 
+const listOpenDispatches = `-- name: ListOpenDispatches :many
+SELECT id FROM dispatches
+WHERE tenant_id = $1 AND finished_at IS NULL AND run_id IS NOT NULL AND id > $2
+ORDER BY id LIMIT $3
+`
+
+type ListOpenDispatchesParams struct {
+	TenantID string
+	After    uuid.UUID
+	Count    int32
+}
+
+// Dispatches whose workflow has started and not all of whose recipients have a final status, oldest first.
+func (q *Queries) ListOpenDispatches(ctx context.Context, arg ListOpenDispatchesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listOpenDispatches, arg.TenantID, arg.After, arg.Count)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listStaleDispatches = `-- name: ListStaleDispatches :many
 SELECT d.tenant_id, d.id, d.class, d.emails, d.bulk_send_id,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
