@@ -60,6 +60,10 @@ func options(cfg Config, queue string) worker.Options {
 	if cfg.DrainTimeout > 0 {
 		o.WorkerStopTimeout = cfg.DrainTimeout
 	}
+	if queue == flow.ControlQueue {
+		// How long a TenantQuota, and with it the tenant's permits, stands still when the process that has it in memory dies.
+		o.StickyScheduleToStartTimeout = 2 * time.Second
+	}
 	if queue == flow.SendQueue {
 		o.MaxConcurrentActivityExecutionSize = 4
 		if cfg.Deliveries > 0 {

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 var golden = map[string][]string{
 	flow.ControlQueue: {
 		"activity ActivateTenant", "activity DeleteTenantRows", "activity EndTenantWorkflows", "activity FinishDeletion",
-		"activity TakeChunk", "workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
+		"activity RecheckDispatches", "activity TakeChunk",
+		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
 	},
 	flow.SendQueue: {"activity Deliver", "workflow SendEmails"},
 }

@@ -26,11 +26,11 @@ func readAccount(stack *testkit.Stack) account {
 	all := account{}
 	entries, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, entry := range entries {
-		raw, err := os.ReadFile(entry) //nolint:gosec // of /proc
+		raw, err := os.ReadFile(entry)
 		if err != nil {
 			continue // it has ended
 		}
-		command, err := os.ReadFile(filepath.Join(filepath.Dir(entry), "cmdline")) //nolint:gosec // of /proc
+		command, err := os.ReadFile(filepath.Join(filepath.Dir(entry), "cmdline"))
 		if err != nil {
 			continue
 		}

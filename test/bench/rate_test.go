@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
@@ -141,9 +142,25 @@ func (r *rated) report(b *testing.B, p testkit.Pace) {
 	}
 	b.ReportMetric(100*worst, "worst-window-%")
 	b.ReportMetric(p.Excess(), "excess")
+	b.ReportMetric(r.ledger(b).Excess(), "ledger-excess")
 	if p.Excess() > 0 {
 		b.Errorf("%.2f attempts more than allowed", p.Excess())
 	}
+}
+
+// ledger is the pace by the times at which the attempts had ended, as the database has them:
+// later than the meter's by as long as the hand-over took.
+func (r *rated) ledger(b *testing.B) testkit.Pace {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), r.stack.Database.URL("mailtura"))
+	require.NoError(b, err)
+	defer conn.Close(context.WithoutCancel(b.Context())) //nolint:errcheck // a bench's connection
+	rows, err := conn.Query(b.Context(), `SELECT finished_at FROM attempts WHERE verdict = 'accepted' ORDER BY finished_at`)
+	require.NoError(b, err)
+	p := r.pace
+	p.At, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
+	require.NoError(b, err)
+	return p
 }
 
 // killAndReplace kills a worker after a third of the emails, and starts one after half.
