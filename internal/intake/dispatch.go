@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	maxDispatch  = 500              // emails in one dispatch
-	maxPending   = 200_000          // emails remembered for dispatch; Sweep finds what is beyond
-	startTimeout = 10 * time.Second // of one start
-	pauseOnFault = 2 * time.Second  // while Temporal is away emails gather, and one dispatch carries many
+	maxDispatch  = 500                   // emails in one dispatch
+	maxPending   = 200_000               // emails remembered for dispatch; Sweep finds what is beyond
+	startTimeout = 10 * time.Second      // of one start
+	rest         = 20 * time.Millisecond // between the dispatches of a tenant, so that one of many emails is not started as many of one
+	pauseOnFault = 2 * time.Second       // while Temporal is away emails gather, and one dispatch carries many
 )
 
 // Dispatcher turns accepted emails into dispatches and starts their workflows.
@@ -33,7 +34,8 @@ type Dispatcher struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	queues  map[queueKey]*tenantQueue
-	order   []*tenantQueue // by how long they have waited, longest first
+	resting map[queueKey]bool
+	order   []*tenantQueue // those that do not rest, by how long they have waited, longest first
 	pending int
 	closed  bool
 	slots   sync.WaitGroup
@@ -47,7 +49,7 @@ type queueKey struct {
 }
 
 // tenantQueue is what one tenant has pending of a class. It is in Dispatcher.order exactly
-// while it has something.
+// while it has something and does not rest.
 type tenantQueue struct {
 	queueKey
 	weight      float32
@@ -57,7 +59,10 @@ type tenantQueue struct {
 
 // NewDispatcher starts a dispatcher with so many start slots.
 func NewDispatcher(ledger Ledger, starter Starter, slots int, log *slog.Logger) *Dispatcher {
-	d := &Dispatcher{ledger: ledger, starter: starter, log: log, queues: map[queueKey]*tenantQueue{}, stop: make(chan struct{})}
+	d := &Dispatcher{
+		ledger: ledger, starter: starter, log: log,
+		queues: map[queueKey]*tenantQueue{}, resting: map[queueKey]bool{}, stop: make(chan struct{}),
+	}
 	d.changed = sync.NewCond(&d.mu)
 	for range slots {
 		d.slots.Go(d.run)
@@ -78,12 +83,33 @@ func (d *Dispatcher) Add(emails []Pending) {
 		if q == nil {
 			q = &tenantQueue{queueKey: key, weight: e.Weight, traceParent: e.TraceParent}
 			d.queues[key] = q
-			d.order = append(d.order, q)
-			d.changed.Signal()
+			if !d.resting[key] {
+				d.lineUp(q)
+			}
 		}
 		q.emails = append(q.emails, e.EmailID)
 		d.pending++
 	}
+}
+
+// lineUp has a slot take a queue.
+func (d *Dispatcher) lineUp(q *tenantQueue) {
+	d.order = append(d.order, q)
+	d.changed.Signal()
+}
+
+// restNow leaves what comes for a queue that was emptied to its next dispatch, which is
+// larger then. A lone email never waits for that.
+func (d *Dispatcher) restNow(key queueKey) {
+	d.resting[key] = true
+	time.AfterFunc(rest, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.resting, key)
+		if q := d.queues[key]; q != nil {
+			d.lineUp(q)
+		}
+	})
 }
 
 // waitsFor reports whether there is something pending here that has this in common.
@@ -145,10 +171,10 @@ func (d *Dispatcher) take() (tenantQueue, bool) {
 	d.pending -= n
 	if len(q.emails) == 0 {
 		delete(d.queues, q.queueKey)
+		d.restNow(q.queueKey)
 	} else {
 		q.traceParent = ""
-		d.order = append(d.order, q)
-		d.changed.Signal() // another slot may be idle
+		d.lineUp(q) // another slot may be idle
 	}
 	return taken, true
 }

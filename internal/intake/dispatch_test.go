@@ -88,10 +88,34 @@ func TestDispatcher_LongestWaitingFirst(t *testing.T) {
 			d.Add(pending(tenantID, 1))
 		}
 		release()
-		synctest.Wait()
+		time.Sleep(time.Second) // of the test's own clock: the first one rests
 		tenants, sizes := ledger.sizes()
 		require.Equal(t, []string{"first", "c", "a", "b", "first"}, tenants)
 		require.Equal(t, []int{1, 2, 1, 1, 1}, sizes)
+	})
+}
+
+// A lone email goes at once; what follows closely gathers for one dispatch, and other
+// tenants do not wait for that.
+func TestDispatcher_GathersWhatFollowsClosely(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ledger fakeLedger
+		d := newDispatcher(t, &ledger, &fakeStarter{}, 1)
+		for _, tenantID := range []string{"a", "a", "b", "a"} {
+			d.Add(pending(tenantID, 1))
+			synctest.Wait()
+		}
+		tenants, _ := ledger.sizes()
+		require.Equal(t, []string{"a", "b"}, tenants)
+		time.Sleep(time.Second) // of the test's own clock
+		tenants, sizes := ledger.sizes()
+		require.Equal(t, []string{"a", "b", "a"}, tenants)
+		require.Equal(t, []int{1, 1, 2}, sizes)
+		d.Add(pending("a", 1))
+		synctest.Wait()
+		_, sizes = ledger.sizes()
+		require.Equal(t, []int{1, 1, 2, 1}, sizes, "it has rested")
 	})
 }
 
