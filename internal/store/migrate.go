@@ -17,7 +17,7 @@ import (
 // that processes that start at the same time wait for each other. It says which
 // migrations it ran.
 func Migrate(ctx context.Context, url string) (ran []string, err error) {
-	system, err := open(ctx, Config{URL: url, MaxConns: 2}, nil)
+	system, err := open(ctx, Config{URL: url, MaxConns: 2}, nil, "")
 	if err != nil {
 		return nil, err
 	}

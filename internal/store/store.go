@@ -10,6 +10,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
@@ -33,16 +34,27 @@ type Store struct {
 	q       *db.Queries // on system
 }
 
+// statementTimeout is how long a statement of the request path may take.
+const statementTimeout = "30s"
+
+// Settings of the connections. The system's statements reach their rows by key, over and
+// over: of a table that has grown since it was last analysed the planner thinks that it is
+// small, and would read all of it for a join, and planning costs more than running. What
+// requests read can be much, and differs: it is planned each time.
+var (
+	systemSettings = map[string]string{
+		"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan",
+	}
+	requestSettings = map[string]string{"plan_cache_mode": "force_custom_plan", "statement_timeout": statementTimeout}
+)
+
 // Open connects. The schema must be there for the request path; see Migrate.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	system, err := open(ctx, cfg, nil)
+	system, err := open(ctx, cfg, systemSettings, "")
 	if err != nil {
 		return nil, err
 	}
-	request, err := open(ctx, cfg, func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET ROLE mailtura_request")
-		return err
-	})
+	request, err := open(ctx, cfg, requestSettings, "mailtura_request")
 	if err != nil {
 		system.Close()
 		return nil, err
@@ -50,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return &Store{system: system, request: request, q: db.New(system)}, nil
 }
 
-func open(ctx context.Context, cfg Config, afterConnect func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
+func open(ctx context.Context, cfg Config, settings map[string]string, role string) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read database URL: %w", err)
@@ -61,17 +73,13 @@ func open(ctx context.Context, cfg Config, afterConnect func(context.Context, *p
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // else each id goes as text, by way of an error
-		if afterConnect == nil {
+		if role == "" {
 			return nil
 		}
-		return afterConnect(ctx, conn)
+		_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize())
+		return err
 	}
-	// Every statement reaches its rows by key. Of a table that has grown since it was last
-	// analysed the planner thinks that it is small, and would read all of it for a join.
-	for _, way := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {
-		pc.ConnConfig.RuntimeParams[way] = "off"
-	}
-	pc.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan" // planning costs more than running
+	maps.Copy(pc.ConnConfig.RuntimeParams, settings)
 	if cfg.Traced {
 		pc.ConnConfig.Tracer = otelpgx.NewTracer()
 	}
