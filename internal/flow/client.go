@@ -57,6 +57,18 @@ func (c *Client) StartSendEmails(ctx context.Context, d email.Dispatch) (runID s
 	return run.GetRunID(), nil
 }
 
+// Carries reports whether the workflow of a dispatch is running.
+func (c *Client) Carries(ctx context.Context, d email.Dispatch) (bool, error) {
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, SendEmailsID(d.TenantID, d.ID), "")
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unavailable("describe send", err)
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
+}
+
 // Recheck has the workflow of a dispatch look at its recipients now, if it runs: some of
 // them were cancelled or given to another dispatch.
 func (c *Client) Recheck(ctx context.Context, tenantID string, dispatch uuid.UUID) error {

@@ -34,6 +34,9 @@ type fakeLedger struct {
 	emails     func(before time.Time) ([]intake.Pending, error)
 	dispatches func(before time.Time) ([]email.Dispatch, error)
 	release    func(now time.Time, limit int) ([]intake.Pending, error)
+	carried    []email.Dispatch
+
+	abandoned []uuid.UUID
 
 	mu     sync.Mutex
 	asked  [][]intake.Request
@@ -50,6 +53,20 @@ type claimCall struct {
 }
 
 var _ intake.Ledger = (*fakeLedger)(nil)
+
+func (l *fakeLedger) ListCarriedDispatches(_ context.Context, _ time.Time, after uuid.UUID, limit int) (some []email.Dispatch, err error) {
+	for _, d := range l.carried {
+		if d.ID.String() > after.String() && len(some) < limit {
+			some = append(some, d)
+		}
+	}
+	return some, nil
+}
+
+func (l *fakeLedger) AbandonDispatch(_ context.Context, _ string, dispatch uuid.UUID, _ time.Time) (int, error) {
+	l.abandoned = append(l.abandoned, dispatch)
+	return 1, nil
+}
 
 // Accept takes the emails of a group out of their requests.
 func (l *fakeLedger) Accept(ctx context.Context, _ time.Time, requests []intake.Request) ([][]intake.Receipt, error) {
@@ -164,13 +181,16 @@ func (l *fakeLedger) sizes() (all []string, emails []int) {
 
 // fakeStarter remembers what it starts, and does what start says; without it every start works.
 type fakeStarter struct {
-	start func(ctx context.Context, call int) error
+	start   func(ctx context.Context, call int) error
+	carries func(d email.Dispatch) (bool, error)
 
 	mu     sync.Mutex
 	starts []email.Dispatch
 }
 
-var _ intake.Starter = (*fakeStarter)(nil)
+var _ intake.Workflows = (*fakeStarter)(nil)
+
+func (s *fakeStarter) Carries(_ context.Context, d email.Dispatch) (bool, error) { return s.carries(d) }
 
 func (s *fakeStarter) StartSendEmails(ctx context.Context, d email.Dispatch) (string, error) {
 	s.mu.Lock()

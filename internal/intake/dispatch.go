@@ -28,7 +28,7 @@ const (
 // Dispatcher turns accepted emails into dispatches and starts their workflows.
 type Dispatcher struct {
 	ledger  Ledger
-	starter Starter
+	starter Workflows
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -58,7 +58,7 @@ type tenantQueue struct {
 }
 
 // NewDispatcher starts a dispatcher with so many start slots.
-func NewDispatcher(ledger Ledger, starter Starter, slots int, log *slog.Logger) *Dispatcher {
+func NewDispatcher(ledger Ledger, starter Workflows, slots int, log *slog.Logger) *Dispatcher {
 	d := &Dispatcher{
 		ledger: ledger, starter: starter, log: log,
 		queues: map[queueKey]*tenantQueue{}, resting: map[queueKey]bool{}, stop: make(chan struct{}),

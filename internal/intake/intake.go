@@ -65,6 +65,10 @@ type Ledger interface {
 	// ListStaleEmails and ListStaleDispatches give what was made before an instant.
 	ListStaleEmails(ctx context.Context, before time.Time, limit int) ([]Pending, error)
 	ListStaleDispatches(ctx context.Context, before time.Time, limit int) ([]email.Dispatch, error)
+	// ListCarriedDispatches gives dispatches after one, made before an instant, whose workflow
+	// should be running. AbandonDispatch has the emails of one whose is not dispatched anew.
+	ListCarriedDispatches(ctx context.Context, before time.Time, after uuid.UUID, limit int) ([]email.Dispatch, error)
+	AbandonDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) (int, error)
 	// Release gives up to limit emails that waited for a time that has come, in order.
 	Release(ctx context.Context, now time.Time, limit int) ([]Pending, error)
 }
@@ -72,4 +76,11 @@ type Ledger interface {
 // Starter starts workflows.
 type Starter interface {
 	StartSendEmails(ctx context.Context, d email.Dispatch) (runID string, err error)
+}
+
+// Workflows starts workflows, and knows which run.
+type Workflows interface {
+	Starter
+	// Carries reports whether the workflow of a dispatch is running.
+	Carries(ctx context.Context, d email.Dispatch) (bool, error)
 }

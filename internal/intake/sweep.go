@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/telemetry"
 )
 
@@ -18,13 +21,18 @@ const (
 
 // Sweep finds, at once and then every 10 s until the context ends, what a crash or an
 // outage has left behind: accepted emails without a dispatch, and dispatches whose
-// workflow was not started. Every process may sweep; claims and workflow ids keep
+// workflow was not started, or is gone. Every process may sweep; claims and workflow ids keep
 // each email in one dispatch and each dispatch in one workflow.
 func (d *Dispatcher) Sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	var orphans uuid.UUID
 	for {
-		if err := d.SweepOnce(ctx, time.Now().Add(-staleAfter)); err != nil && ctx.Err() == nil {
+		err := d.SweepOnce(ctx, time.Now().Add(-staleAfter))
+		if err == nil {
+			orphans, err = d.SweepOrphans(ctx, orphans, time.Now())
+		}
+		if err != nil && ctx.Err() == nil {
 			d.log.Warn("sweep is tried again later", slog.Any("error", err))
 		}
 		select {
@@ -69,6 +77,40 @@ func (d *Dispatcher) SweepOnce(ctx context.Context, before time.Time) error {
 	}
 	d.Add(left)
 	return nil
+}
+
+const (
+	orphanAfter = 10 * time.Minute // a dispatch is looked after once it is so old
+	orphanLimit = 50               // dispatches in one sweep
+)
+
+// SweepOrphans looks after dispatches that are old and not finished, some of them at a time,
+// from the one after after, and says where to go on. One whose workflow does not run any more
+// (somebody has terminated it, or Temporal has lost it) has its emails dispatched anew.
+func (d *Dispatcher) SweepOrphans(ctx context.Context, after uuid.UUID, now time.Time) (next uuid.UUID, err error) {
+	carried, err := d.ledger.ListCarriedDispatches(ctx, now.Add(-orphanAfter), after, orphanLimit)
+	if err != nil {
+		return after, err
+	}
+	for _, c := range carried {
+		runs, err := d.starter.Carries(ctx, c)
+		if err != nil {
+			return after, err
+		}
+		if after = c.ID; runs {
+			continue
+		}
+		freed, err := d.ledger.AbandonDispatch(ctx, c.TenantID, c.ID, now)
+		if err != nil {
+			return after, err
+		}
+		d.log.Warn("workflow of a dispatch is gone", slog.String(telemetry.TenantID, c.TenantID),
+			slog.String(telemetry.DispatchID, id.Dispatch.Format(c.ID)), slog.Int("emails", freed))
+	}
+	if len(carried) < orphanLimit {
+		return uuid.Nil, nil
+	}
+	return after, nil
 }
 
 const (

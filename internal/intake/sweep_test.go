@@ -171,3 +171,38 @@ func TestSweep_AtOnceAndAgainUntilTheEnd(t *testing.T) {
 		require.Equal(t, []uuid.UUID{left[0].EmailID}, ledger.claimed()[0].emails)
 	})
 }
+
+// Dispatches are looked after some at a time, and over again; the emails of one whose
+// workflow is gone are dispatched anew.
+func TestSweepOrphans(t *testing.T) {
+	t.Parallel()
+	ledger := &fakeLedger{}
+	for range 120 {
+		ledger.carried = append(ledger.carried, staleDispatches("one")...)
+	}
+	gone, asked := map[uuid.UUID]bool{ledger.carried[3].ID: true, ledger.carried[119].ID: true}, 0
+	d := newDispatcher(t, ledger, &fakeStarter{carries: func(d email.Dispatch) (bool, error) {
+		asked++
+		return !gone[d.ID], nil
+	}}, 1)
+	var after uuid.UUID
+	for range 3 {
+		next, err := d.SweepOrphans(t.Context(), after, time.Now())
+		require.NoError(t, err)
+		require.NotEqual(t, after, next)
+		after = next
+	}
+	require.Equal(t, uuid.Nil, after, "from the beginning again")
+	require.Equal(t, 120, asked)
+	require.Equal(t, []uuid.UUID{ledger.carried[3].ID, ledger.carried[119].ID}, ledger.abandoned)
+}
+
+func TestSweepOrphans_WhileTemporalIsAway(t *testing.T) {
+	t.Parallel()
+	ledger := &fakeLedger{carried: staleDispatches("one", "two")}
+	d := newDispatcher(t, ledger, &fakeStarter{carries: func(d email.Dispatch) (bool, error) { return false, errAway }}, 1)
+	after, err := d.SweepOrphans(t.Context(), uuid.Nil, time.Now())
+	require.ErrorIs(t, err, errAway)
+	require.Equal(t, uuid.Nil, after)
+	require.Empty(t, ledger.abandoned, "nobody knows whether they are gone")
+}

@@ -70,3 +70,25 @@ func (s *Store) ListOpenDispatches(ctx context.Context, tenantID string, after u
 	ids, err := s.q.ListOpenDispatches(ctx, db.ListOpenDispatchesParams{TenantID: tenantID, After: after, Count: int32(limit)})
 	return ids, translate("list open dispatches", err)
 }
+
+// ListCarriedDispatches gives dispatches of all tenants that were made before an instant and
+// whose workflow should be running, oldest first, from the one after after.
+func (s *Store) ListCarriedDispatches(ctx context.Context, before time.Time, after uuid.UUID, limit int) ([]email.Dispatch, error) {
+	rows, err := s.q.ListCarriedDispatches(ctx, db.ListCarriedDispatchesParams{Before: before, After: after, Count: int32(limit)})
+	carried := make([]email.Dispatch, len(rows))
+	for i, row := range rows {
+		carried[i] = email.Dispatch{TenantID: row.TenantID, ID: row.ID}
+	}
+	return carried, translate("list carried dispatches", err)
+}
+
+// settled is how long a hand-over can be under way after its workflow has ended.
+const settled = 10 * time.Minute
+
+// AbandonDispatch gives the emails of a dispatch whose workflow is gone, and that have open
+// recipients, to be dispatched anew, and says how many. While a hand-over of the dispatch may
+// still be under way it does nothing.
+func (s *Store) AbandonDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) (int, error) {
+	freed, err := s.q.AbandonDispatch(ctx, db.AbandonDispatchParams{TenantID: tenantID, ID: dispatch, Now: now, Settled: now.Add(-settled)})
+	return int(freed), translate("abandon dispatch", err)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
@@ -164,4 +165,37 @@ func TestListOpenDispatches(t *testing.T) {
 	require.Equal(t, []uuid.UUID{open[0], open[2]}, list(uuid.Nil, 2))
 	require.Equal(t, []uuid.UUID{open[3]}, list(open[2], 2))
 	require.Empty(t, list(open[3], 2))
+}
+
+// What a dispatch whose workflow is gone has left open is dispatched anew, and nothing else.
+func TestAbandonDispatch(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme, other)
+	done, open := newEmail(acme, "a@example.com"), newEmail(acme, "b@example.com")
+	dispatch := b.dispatch(done, open)
+	require.NoError(t, b.SetDispatchRun(t.Context(), acme, dispatch, "run"))
+	due := b.start(dispatch)
+	require.NoError(t, b.FinishAttempts(t.Context(), acme, []store.Outcome{sent(due[0].RecipientID, 1)}))
+	now := time.Now().Add(time.Minute)
+	carried, err := b.ListCarriedDispatches(t.Context(), now, uuid.Nil, 10)
+	require.NoError(t, err)
+	require.Equal(t, []email.Dispatch{{TenantID: acme, ID: dispatch}}, carried)
+
+	freed, err := b.AbandonDispatch(t.Context(), acme, dispatch, now)
+	require.NoError(t, err)
+	require.Zero(t, freed, "a hand-over may be under way")
+	later := now.Add(time.Hour)
+	freed, err = b.AbandonDispatch(t.Context(), other, dispatch, later)
+	require.NoError(t, err)
+	require.Zero(t, freed, "another tenant's")
+	freed, err = b.AbandonDispatch(t.Context(), acme, dispatch, later)
+	require.NoError(t, err)
+	require.Equal(t, 1, freed)
+	stale, err := b.ListStaleEmails(t.Context(), later, 10)
+	require.NoError(t, err)
+	require.Len(t, stale, 1)
+	require.Equal(t, open.ID, stale[0].EmailID)
+	carried, err = b.ListCarriedDispatches(t.Context(), later, uuid.Nil, 10)
+	require.NoError(t, err)
+	require.Empty(t, carried)
 }

@@ -20,6 +20,7 @@ COMMENT ON COLUMN dispatches.bulk_send_id IS 'the bulk send of which it carries 
 COMMENT ON COLUMN dispatches.finished_at IS 'since then every recipient has a final status';
 CREATE INDEX dispatches_tenant_id ON dispatches (tenant_id, id);
 CREATE INDEX dispatches_open ON dispatches (tenant_id) WHERE finished_at IS NULL;
+CREATE INDEX dispatches_carried ON dispatches (id) WHERE finished_at IS NULL;
 CREATE INDEX dispatches_not_started ON dispatches (created_at) WHERE run_id IS NULL;
 
 CREATE TABLE emails (

@@ -35,3 +35,25 @@ UPDATE dispatches SET finished_at = coalesce(finished_at, @now) WHERE tenant_id 
 SELECT id FROM dispatches
 WHERE tenant_id = @tenant_id AND finished_at IS NULL AND run_id IS NOT NULL AND id > @after
 ORDER BY id LIMIT @count;
+
+-- name: ListCarriedDispatches :many
+-- Dispatches of all tenants that were made before an instant and whose workflow should be running, oldest first.
+SELECT tenant_id, id FROM dispatches
+WHERE finished_at IS NULL AND run_id IS NOT NULL AND id > @after AND created_at < @before
+ORDER BY id LIMIT @count;
+
+-- name: AbandonDispatch :one
+-- Gives emails with open recipients back to be dispatched, unless a hand-over may be under way.
+WITH busy AS (
+    SELECT FROM emails e JOIN recipients r ON r.email_id = e.id
+    WHERE e.dispatch_id = @id::uuid AND r.status = 'sending' AND r.updated_at > @settled LIMIT 1
+), freed AS (
+    UPDATE emails e SET dispatch_id = NULL
+    WHERE e.dispatch_id = @id::uuid AND e.tenant_id || '' = @tenant_id::text AND NOT EXISTS (SELECT FROM busy)
+        AND EXISTS (SELECT FROM recipients r WHERE r.email_id = e.id AND r.status IN ('queued', 'sending', 'deferred'))
+    RETURNING e.id
+), ended AS (
+    UPDATE dispatches d SET finished_at = @now::timestamptz
+    WHERE d.id = @id::uuid AND d.tenant_id = @tenant_id::text AND d.finished_at IS NULL AND NOT EXISTS (SELECT FROM busy)
+)
+SELECT count(*)::integer FROM freed;

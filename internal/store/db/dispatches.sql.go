@@ -12,6 +12,42 @@ import (
 	"github.com/google/uuid"
 )
 
+const abandonDispatch = `-- name: AbandonDispatch :one
+WITH busy AS (
+    SELECT FROM emails e JOIN recipients r ON r.email_id = e.id
+    WHERE e.dispatch_id = $1::uuid AND r.status = 'sending' AND r.updated_at > $2 LIMIT 1
+), freed AS (
+    UPDATE emails e SET dispatch_id = NULL
+    WHERE e.dispatch_id = $1::uuid AND e.tenant_id || '' = $3::text AND NOT EXISTS (SELECT FROM busy)
+        AND EXISTS (SELECT FROM recipients r WHERE r.email_id = e.id AND r.status IN ('queued', 'sending', 'deferred'))
+    RETURNING e.id
+), ended AS (
+    UPDATE dispatches d SET finished_at = $4::timestamptz
+    WHERE d.id = $1::uuid AND d.tenant_id = $3::text AND d.finished_at IS NULL AND NOT EXISTS (SELECT FROM busy)
+)
+SELECT count(*)::integer FROM freed
+`
+
+type AbandonDispatchParams struct {
+	ID       uuid.UUID
+	Settled  time.Time
+	TenantID string
+	Now      time.Time
+}
+
+// Gives emails with open recipients back to be dispatched, unless a hand-over may be under way.
+func (q *Queries) AbandonDispatch(ctx context.Context, arg AbandonDispatchParams) (int32, error) {
+	row := q.db.QueryRow(ctx, abandonDispatch,
+		arg.ID,
+		arg.Settled,
+		arg.TenantID,
+		arg.Now,
+	)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const claimEmails = `-- name: ClaimEmails :execrows
 UPDATE emails SET dispatch_id = $1::uuid
 WHERE id = ANY($2::uuid[]) AND tenant_id || '' = $3::text AND dispatch_id IS NULL AND release_at IS NULL
@@ -72,6 +108,44 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.BulkSendID,
 	)
 	return err
+}
+
+const listCarriedDispatches = `-- name: ListCarriedDispatches :many
+SELECT tenant_id, id FROM dispatches
+WHERE finished_at IS NULL AND run_id IS NOT NULL AND id > $1 AND created_at < $2
+ORDER BY id LIMIT $3
+`
+
+type ListCarriedDispatchesParams struct {
+	After  uuid.UUID
+	Before time.Time
+	Count  int32
+}
+
+type ListCarriedDispatchesRow struct {
+	TenantID string
+	ID       uuid.UUID
+}
+
+// Dispatches of all tenants that were made before an instant and whose workflow should be running, oldest first.
+func (q *Queries) ListCarriedDispatches(ctx context.Context, arg ListCarriedDispatchesParams) ([]ListCarriedDispatchesRow, error) {
+	rows, err := q.db.Query(ctx, listCarriedDispatches, arg.After, arg.Before, arg.Count)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListCarriedDispatchesRow
+	for rows.Next() {
+		var i ListCarriedDispatchesRow
+		if err := rows.Scan(&i.TenantID, &i.ID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listOpenDispatches = `-- name: ListOpenDispatches :many
