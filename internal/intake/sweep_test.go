@@ -200,7 +200,7 @@ func TestSweepOrphans(t *testing.T) {
 func TestSweepOrphans_WhileTemporalIsAway(t *testing.T) {
 	t.Parallel()
 	ledger := &fakeLedger{carried: staleDispatches("one", "two")}
-	d := newDispatcher(t, ledger, &fakeStarter{carries: func(d email.Dispatch) (bool, error) { return false, errAway }}, 1)
+	d := newDispatcher(t, ledger, &fakeStarter{carries: func(email.Dispatch) (bool, error) { return false, errAway }}, 1)
 	after, err := d.SweepOrphans(t.Context(), uuid.Nil, time.Now())
 	require.ErrorIs(t, err, errAway)
 	require.Equal(t, uuid.Nil, after)
