@@ -11,21 +11,25 @@ import (
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/mail/compose"
+	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/template"
 )
 
-func newMessages(engine *template.Engine, letters map[uuid.UUID]*store.Letter) *messages {
+func newMessages(engine *template.Engine, keys dkim.Keys, letters map[uuid.UUID]*store.Letter) *messages {
 	return &messages{
 		letters: letters,
 		ready:   map[uuid.UUID]func() (message, error){},
-		compose: func(ctx context.Context, l *store.Letter) (message, error) { return composeLetter(ctx, engine, l) },
+		compose: func(ctx context.Context, l *store.Letter) (message, error) {
+			return composeLetter(ctx, engine, keys, l)
+		},
 	}
 }
 
-// composeLetter renders an email and puts it into the form of RFC 5322. The bytes are the
-// same for every recipient and every attempt.
-func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter) (message, error) {
+// composeLetter renders an email, puts it into the form of RFC 5322, and signs it with the
+// keys of its sender's domain. The bytes are the
+// same for every recipient and every attempt, but for the time of a signature.
+func composeLetter(ctx context.Context, engine *template.Engine, keys dkim.Keys, l *store.Letter) (message, error) {
 	body, err := engine.RenderEmail(ctx, l.Rendering())
 	if err != nil {
 		return message{}, err
@@ -52,6 +56,9 @@ func composeLetter(ctx context.Context, engine *template.Engine, l *store.Letter
 	raw, err := compose.Compose(m)
 	if err != nil { // by what the message has, such as a template that renders to nothing
 		return message{}, fault.Wrap(err, fault.Invalid, "not_composable", "The message could not be composed.")
+	}
+	if raw, err = dkim.Sign(raw, keys.Of(l.From.Domain())...); err != nil {
+		return message{}, err
 	}
 	return message{bytes: raw, utf8: needsUTF8(m)}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -43,6 +44,7 @@ var _ Transport = (*smtpout.Relays)(nil)
 type Delivery struct {
 	Store     *store.Store
 	Templates *template.Engine
+	Keys      dkim.Keys // that messages are signed with
 	Transport Transport
 	Permits   *Permits
 	Turns     *Turns       // at the transport

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"testing"
 	"time"
@@ -9,10 +10,23 @@ import (
 
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
+
+func TestDeliver_Signs(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	_, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	b.Keys = dkim.Keys{"acme.com": {{Domain: "acme.com", Selector: "s1", Private: private}}}
+	require.Equal(t, 2, b.deliver(b.dispatch(newEmail("ada@example.com"), newEmail("bob@example.com"))).Sent)
+	for _, m := range b.mails() {
+		require.Contains(t, m.header("DKIM-Signature"), "d=acme.com")
+	}
+}
 
 func TestDeliver_SendsAndRecords(t *testing.T) {
 	t.Parallel()

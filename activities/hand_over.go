@@ -40,7 +40,7 @@ func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) er
 	if err != nil {
 		return err
 	}
-	messages := newMessages(r.Templates, letters)
+	messages := newMessages(r.Templates, r.Keys, letters)
 	numbers, err := r.Store.StartAttempts(ctx, r.in.TenantID, due, time.Now())
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -36,6 +37,7 @@ const rememberKeys = 500 * time.Millisecond
 type settings struct {
 	connections
 	SMTPRelay  []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
+	DKIMKeys   string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
 	TemporalUI string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
 	Migrate    bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
 	logging
@@ -176,12 +178,16 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	defer relay.Close()
+	keys, err := a.dkimKeys()
+	if err != nil {
+		return err
+	}
 	if err := temporalconn.WaitUntilUp(ctx, a.flow.Temporal(), a.log); err != nil {
 		return nil
 	}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
-			Store: a.store, Templates: a.templates, Transport: relay, Permits: activities.NewPermits(a.flow),
+			Store: a.store, Templates: a.templates, Keys: keys, Transport: relay, Permits: activities.NewPermits(a.flow),
 			Turns: activities.NewTurns(relay.MaxConns()), Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
@@ -193,6 +199,13 @@ func (a *app) work(ctx context.Context) error {
 	worker.Recover(ctx, a.store, a.flow, a.log)
 	workers.Stop()
 	return nil
+}
+
+func (a *app) dkimKeys() (dkim.Keys, error) {
+	if a.DKIMKeys == "" {
+		return nil, nil //nolint:nilnil // no keys are fine keys
+	}
+	return dkim.ReadKeys(os.DirFS(a.DKIMKeys))
 }
 
 func (a *app) relay() (*smtpout.Relays, error) {

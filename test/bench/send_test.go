@@ -50,7 +50,7 @@ func BenchmarkSend(b *testing.B) {
 // served is API and worker of the benchmark that runs.
 var served *testkit.Process //nolint:gochecknoglobals // benchmarks run one after the other
 
-func start(b *testing.B) (*testkit.Stack, *testkit.Sink) {
+func start(b *testing.B, env ...string) (*testkit.Stack, *testkit.Sink) {
 	b.Helper()
 	stack, err := testkit.NewStack(b.TempDir())
 	require.NoError(b, err)
@@ -58,7 +58,7 @@ func start(b *testing.B) (*testkit.Stack, *testkit.Sink) {
 	s, err := testkit.StartSink(0)
 	require.NoError(b, err)
 	b.Cleanup(s.Close)
-	served, err = stack.Launch("serve", "MAILTURA_SMTP_RELAY=smtp://"+s.Address, "MAILTURA_LOG_LEVEL=warn")
+	served, err = stack.Launch("serve", append(env, "MAILTURA_SMTP_RELAY=smtp://"+s.Address, "MAILTURA_LOG_LEVEL=warn")...)
 	require.NoError(b, err)
 	b.Cleanup(served.Stop)
 	return stack, s
