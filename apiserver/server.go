@@ -8,12 +8,14 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/store"
@@ -59,6 +61,7 @@ type Server struct {
 	api     huma.API
 	running running
 	known   known
+	uses    *apikey.Uses // nil without a store
 }
 
 // New makes the server with all routes.
@@ -68,6 +71,9 @@ func New(cfg Config) *Server {
 	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Store != nil {
+		s.uses = apikey.NewUses(cfg.Store.TouchKeys, s.log)
 	}
 	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
@@ -119,13 +125,14 @@ func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
 // register adds an operation, whose errors become problems.
 func register[I, O any](s *Server, access access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.Path = prefix + op.Path
-	op.Security = []map[string][]string{{"key": {}}}
+	op.Security = []map[string][]string{{"key": {string(access.scope)}}}
+	op.Description = strings.TrimSpace(op.Description + " Needs the scope `" + string(access.scope) + "`.")
 	op.Middlewares = append(huma.Middlewares{s.authenticate(access)}, op.Middlewares...)
 	op.Errors = append([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
 		http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}, op.Errors...)
-	if access == tenantAccess {
+	if !access.operators {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
