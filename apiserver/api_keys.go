@@ -40,12 +40,12 @@ type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
 
 	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future; from then on it is refused. Absent: never"`
-	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write"` //nolint:lll // a tag
+	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write"`
 }
 
 // RotateAPIKey says how a key is replaced.
 type RotateAPIKey struct {
-	Overlap   string     `json:"overlap,omitempty" pattern:"^[0-9]{1,4}[smhd]$" default:"24h" doc:"How long the old key is good beside the new one, at most 30d" example:"24h"` //nolint:lll // a tag
+	Overlap   string     `json:"overlap,omitempty" pattern:"^[0-9]{1,4}[smhd]$" default:"24h" doc:"How long the old key is good beside the new one, at most 30d" example:"24h"`
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the new key ends. Absent: it lives as long as the old one was made for"`
 }
 

@@ -67,7 +67,7 @@ func (s *Server) authorize(
 		return t, nil, err
 	}
 	if s.uses != nil {
-		s.uses.Add(credential.ID)
+		s.uses.add(credential.ID)
 	}
 	if tenantID, err = access.tenantOf(credential, tenantID); err != nil {
 		return t, nil, err

@@ -15,7 +15,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
-	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/store"
@@ -61,7 +60,7 @@ type Server struct {
 	api     huma.API
 	running running
 	known   known
-	uses    *apikey.Uses // nil without a store
+	uses    *keyUses // nil without a store
 }
 
 // New makes the server with all routes.
@@ -73,7 +72,7 @@ func New(cfg Config) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Store != nil {
-		s.uses = apikey.NewUses(cfg.Store.TouchKeys, s.log)
+		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
 	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)

@@ -119,7 +119,7 @@ func TestListKeys_PagesOfTheirOwner(t *testing.T) {
 	for _, name := range []string{"one", "two", "three"} {
 		_, err := b.CreateTenantKey(t.Context(), acme, store.NewKey{Name: name, Key: apikey.New(apikey.Tenant)})
 		require.NoError(t, err)
-		_, err = b.CreateOperatorKey(t.Context(), store.NewKey{Name: "operator "+name, Key: apikey.New(apikey.Operator)})
+		_, err = b.CreateOperatorKey(t.Context(), store.NewKey{Name: "operator " + name, Key: apikey.New(apikey.Operator)})
 		require.NoError(t, err)
 	}
 	_, err := b.CreateTenantKey(t.Context(), other, store.NewKey{Name: "foreign", Key: apikey.New(apikey.Tenant)})

@@ -1,4 +1,4 @@
-package apikey
+package apiserver
 
 import (
 	"context"
@@ -15,10 +15,10 @@ const (
 	usesPatience = 5 * time.Second // for the statement
 )
 
-// Uses notes when keys were last used. It is never in a request's way: uses are gathered
+// keyUses notes when keys were last used. It is never in a request's way: uses are gathered
 // and written later, a key's at most once a minute. What is gathered when the process ends
 // is lost.
-type Uses struct {
+type keyUses struct {
 	write func(ctx context.Context, keys []uuid.UUID, at time.Time) error
 	log   *slog.Logger
 
@@ -27,13 +27,13 @@ type Uses struct {
 	waiting []uuid.UUID
 }
 
-// NewUses notes uses by means of write.
-func NewUses(write func(ctx context.Context, keys []uuid.UUID, at time.Time) error, log *slog.Logger) *Uses {
-	return &Uses{write: write, log: log, noted: map[uuid.UUID]time.Time{}}
+// newKeyUses notes uses by means of write.
+func newKeyUses(write func(ctx context.Context, keys []uuid.UUID, at time.Time) error, log *slog.Logger) *keyUses {
+	return &keyUses{write: write, log: log, noted: map[uuid.UUID]time.Time{}}
 }
 
-// Add says that a key is used now.
-func (u *Uses) Add(key uuid.UUID) {
+// add says that a key is used now.
+func (u *keyUses) add(key uuid.UUID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
@@ -47,7 +47,7 @@ func (u *Uses) Add(key uuid.UUID) {
 	}
 }
 
-func (u *Uses) flush() {
+func (u *keyUses) flush() {
 	keys, now := u.take()
 	ctx, cancel := context.WithTimeout(context.Background(), usesPatience)
 	defer cancel()
@@ -56,7 +56,7 @@ func (u *Uses) flush() {
 	}
 }
 
-func (u *Uses) take() (keys []uuid.UUID, now time.Time) {
+func (u *keyUses) take() (keys []uuid.UUID, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now = time.Now()

@@ -1,4 +1,4 @@
-package apikey_test
+package apiserver
 
 import (
 	"context"
@@ -10,23 +10,21 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-
-	"github.com/mailtura/mailtura/internal/apikey"
 )
 
-func TestUses_AreGatheredAndRare(t *testing.T) {
+func TestKeyUses_AreGatheredAndRare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		one, two := uuid.New(), uuid.New()
 		var written [][]uuid.UUID
-		uses := apikey.NewUses(func(_ context.Context, keys []uuid.UUID, at time.Time) error {
+		uses := newKeyUses(func(_ context.Context, keys []uuid.UUID, at time.Time) error {
 			require.WithinDuration(t, time.Now(), at, 0)
 			written = append(written, keys)
 			return errors.New("a database that is away is no reason to stop")
 		}, slog.New(slog.DiscardHandler))
 		use := func(keys ...uuid.UUID) {
 			for _, key := range keys {
-				uses.Add(key)
+				uses.add(key)
 			}
 			time.Sleep(2 * time.Second) // of the bubble's clock
 			synctest.Wait()
