@@ -12,6 +12,7 @@ import (
 	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/temporalconn"
 	"github.com/mailtura/mailtura/internal/tenant"
 	"github.com/mailtura/mailtura/internal/testkit"
@@ -98,7 +99,7 @@ func TestDeleteTenantRows(t *testing.T) {
 func TestFinishDeletion(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, tenant.Settings{})
-	_, err := b.Store.CreateTenantKey(t.Context(), acme, "k", apikey.New(apikey.Tenant))
+	_, err := b.Store.CreateTenantKey(t.Context(), acme, store.NewKey{Name: "k", Key: apikey.New(apikey.Tenant)})
 	require.NoError(t, err)
 	b.deliver(b.dispatch(newEmail("ada@example.com", "x+bounce@example.com")))
 	deletion, err := b.Store.BeginDeletion(t.Context(), acme)

@@ -3,11 +3,14 @@ package apiserver
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
 )
@@ -18,7 +21,12 @@ type APIKey struct {
 	Name      string     `json:"name" example:"production"`
 	Prefix    string     `json:"prefix" doc:"How the key begins" example:"mt_live_8Zx1y2Qw3Er4…"`
 	CreatedAt time.Time  `json:"createdAt"`
-	RevokedAt *time.Time `json:"revokedAt" doc:"Since then it is refused; null: it is good"`
+	RevokedAt *time.Time `json:"revokedAt" doc:"Since then it is refused; null: it is not revoked"`
+
+	ExpiresAt  *time.Time     `json:"expiresAt" doc:"From then on it is refused; null: never"`
+	LastUsedAt *time.Time     `json:"lastUsedAt" doc:"To about a minute; null: never yet"`
+	ReplacedBy *string        `json:"replacedBy" doc:"The key that a rotation made in its place" example:"key_01h455vb4pex5vsknk084sn02r"`
+	Scopes     []apikey.Scope `json:"scopes" doc:"What it may do"`
 }
 
 // NewAPIKey is a key that was just made: the only answer that has the key itself.
@@ -30,6 +38,15 @@ type NewAPIKey struct {
 // CreateAPIKey is a key to be made.
 type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
+
+	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future; from then on it is refused. Absent: never"`
+	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write"`
+}
+
+// RotateAPIKey says how a key is replaced.
+type RotateAPIKey struct {
+	Overlap   string     `json:"overlap,omitempty" pattern:"^[0-9]{1,4}[smhd]$" default:"24h" doc:"How long the old key is good beside the new one, at most 30d" example:"24h"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the new key ends. Absent: it lives as long as the old one was made for"`
 }
 
 // KeyPath is the path of a key.
@@ -39,30 +56,119 @@ type KeyPath struct {
 
 func (s *Server) registerAPIKeys() {
 	tags := []string{"API Keys"}
-	register(s, tenantAccess, s.createsSecret(huma.Operation{
+	register(s, forTenants(apikey.KeysWrite), s.createsSecret(huma.Operation{
 		OperationID: "create-api-key", Method: http.MethodPost, Path: "/api-keys", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a key of the tenant",
 	}), s.createAPIKey)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.KeysRead), huma.Operation{
 		OperationID: "list-api-keys", Method: http.MethodGet, Path: "/api-keys", Tags: tags, Summary: "List the tenant's keys",
 	}, s.listAPIKeys)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.KeysWrite), huma.Operation{
 		OperationID: "revoke-api-key", Method: http.MethodDelete, Path: "/api-keys/{id}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary: "Revoke a key of the tenant",
 	}, s.revokeAPIKey)
+	register(s, forTenants(apikey.KeysWrite), s.createsSecret(huma.Operation{
+		OperationID: "rotate-api-key", Method: http.MethodPost, Path: "/api-keys/{id}/rotate", Tags: tags, DefaultStatus: http.StatusCreated,
+		Summary: "Replace a key of the tenant by a new one", Description: rotation,
+	}), s.rotateAPIKey)
 }
+
+const rotation = "The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap."
 
 func (s *Server) createAPIKey(ctx context.Context, in *struct {
 	TenantHeader
 	Body CreateAPIKey
 },
 ) (*body[NewAPIKey], error) {
-	key := apikey.New(apikey.Tenant)
-	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, in.Body.Name, key)
+	key, err := in.Body.key(ctx, apikey.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, key)
+	return newAPIKey(created, key.Key, err)
+}
+
+// key checks what is asked for, and makes a key of it.
+func (in CreateAPIKey) key(ctx context.Context, kind apikey.Kind) (k store.NewKey, err error) {
+	if err := inFuture(in.ExpiresAt); err != nil {
+		return k, err
+	}
+	for i, scope := range in.Scopes {
+		if !slices.Contains(apikey.Scopes(kind), scope) {
+			return k, fault.InvalidFields(fault.Field{
+				Location: "body.scopes[" + strconv.Itoa(i) + "]", Code: "invalid_value", Message: "is not a scope of a tenant's keys",
+			})
+		}
+	}
+	grant, missing := granted(ctx).Pass(kind, in.Scopes)
+	if missing != "" {
+		return k, errScope(missing)
+	}
+	return store.NewKey{Name: in.Name, Key: apikey.New(kind), ExpiresAt: in.ExpiresAt, Grant: grant}, nil
+}
+
+func inFuture(expiresAt *time.Time) error {
+	if expiresAt == nil || expiresAt.After(time.Now()) {
+		return nil
+	}
+	return fault.InvalidFields(fault.Field{Location: "body.expiresAt", Code: "out_of_range", Message: "must be in the future"})
+}
+
+func newAPIKey(created store.APIKey, key apikey.Key, err error) (*body[NewAPIKey], error) {
 	if err != nil {
 		return nil, err
 	}
 	return &body[NewAPIKey]{NewAPIKey{APIKey: showAPIKey(created), Key: key.Text()}}, nil
+}
+
+func (s *Server) rotateAPIKey(ctx context.Context, in *struct {
+	TenantHeader
+	KeyPath
+	Body *RotateAPIKey
+},
+) (*body[NewAPIKey], error) {
+	r, err := in.Body.rotation(ctx, in.KeyPath, apikey.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer s.known.forget()
+	created, err := s.Store.RotateTenantKey(ctx, caller(ctx).ID, r)
+	return newAPIKey(created, r.New, err)
+}
+
+const (
+	defaultOverlap = 24 * time.Hour
+	maxOverlap     = 30 * 24 * time.Hour
+)
+
+// rotation checks how a key is to be replaced. No key gets one that may do more than itself.
+func (in *RotateAPIKey) rotation(ctx context.Context, path KeyPath, kind apikey.Kind) (r store.Rotation, err error) {
+	keyID, err := id.APIKey.Parse(path.ID)
+	if err != nil {
+		return r, noSuch("key_not_found", "key")
+	}
+	r = store.Rotation{Old: keyID, New: apikey.New(kind), Now: time.Now(), Overlap: defaultOverlap}
+	r.Allow = func(grant apikey.Grant) error {
+		if missing := granted(ctx).Missing(kind, grant); missing != "" {
+			return errScope(missing)
+		}
+		return nil
+	}
+	if in == nil {
+		return r, nil
+	}
+	if r.Overlap = in.overlap(); r.Overlap > maxOverlap {
+		return r, fault.InvalidFields(fault.Field{Location: "body.overlap", Code: "out_of_range", Message: "at most 30d"})
+	}
+	r.ExpiresAt = in.ExpiresAt
+	return r, inFuture(in.ExpiresAt)
+}
+
+// overlap reads the overlap, whose form is checked.
+func (in *RotateAPIKey) overlap() time.Duration {
+	number, unit := in.Overlap[:len(in.Overlap)-1], in.Overlap[len(in.Overlap)-1]
+	n, _ := strconv.Atoi(number) // at most four digits
+	return time.Duration(n) * map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[unit]
 }
 
 func (s *Server) listAPIKeys(ctx context.Context, in *struct {
@@ -95,8 +201,14 @@ func showAPIKey(k store.APIKey) APIKey {
 	if k.TenantID == "" {
 		kind = apikey.Operator
 	}
-	return APIKey{
+	shown := APIKey{
 		ID: id.APIKey.Format(k.ID), Name: k.Name, Prefix: apikey.Shown(kind, k.Prefix),
 		CreatedAt: k.CreatedAt.UTC(), RevokedAt: utc(k.RevokedAt),
+		ExpiresAt: utc(k.ExpiresAt), LastUsedAt: utc(k.LastUsedAt), Scopes: k.Grant.Of(kind),
 	}
+	if k.ReplacedBy != nil {
+		by := id.APIKey.Format(*k.ReplacedBy)
+		shown.ReplacedBy = &by
+	}
+	return shown
 }

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -15,14 +16,18 @@ import (
 )
 
 // access is who may call an operation.
-type access uint8
+type access struct {
+	operators bool // operator keys only; else a tenant key, or an operator key with X-Tenant-ID
+	scope     apikey.Scope
+}
 
-const (
-	operatorAccess access = iota // operator keys only
-	tenantAccess                 // a tenant key, or an operator key with X-Tenant-ID
+func forTenants(scope apikey.Scope) access   { return access{scope: scope} }
+func forOperators(scope apikey.Scope) access { return access{scope: scope, operators: true} }
+
+type (
+	callerKey struct{}
+	grantKey  struct{}
 )
-
-type callerKey struct{}
 
 // caller is the tenant that an authenticated request speaks for; the zero Tenant on
 // operations for operators.
@@ -31,42 +36,74 @@ func caller(ctx context.Context) tenant.Tenant {
 	return t
 }
 
+// granted is what the key of an authenticated request may do.
+func granted(ctx context.Context) apikey.Grant {
+	g, _ := ctx.Value(grantKey{}).(apikey.Grant)
+	return g
+}
+
 // authenticate lets a request pass only with a key that may call the operation.
 func (s *Server) authenticate(access access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
-		t, err := s.authorize(hc.Context(), access, hc.Header("Authorization"), hc.Header("X-Tenant-ID"))
+		t, grant, err := s.authorize(hc.Context(), access, hc.Header("Authorization"), hc.Header("X-Tenant-ID"))
 		if err != nil {
 			_, w := humachi.Unwrap(hc)
 			writeProblem(w, s.problem(hc.Context(), err))
 			return
 		}
-		ctx := hc.Context()
-		if access == tenantAccess {
+		ctx := context.WithValue(hc.Context(), grantKey{}, grant)
+		if !access.operators {
 			ctx = telemetry.WithTenant(ctx, t.ID)
 		}
 		next(huma.WithContext(hc, context.WithValue(ctx, callerKey{}, t)))
 	}
 }
 
-func (s *Server) authorize(ctx context.Context, access access, authorization, tenantID string) (tenant.Tenant, error) {
+func (s *Server) authorize(
+	ctx context.Context, access access, authorization, tenantID string,
+) (t tenant.Tenant, g apikey.Grant, err error) {
 	credential, err := s.credential(ctx, authorization)
 	if err != nil {
-		return tenant.Tenant{}, err
+		return t, nil, err
 	}
+	if s.uses != nil {
+		s.uses.add(credential.ID)
+	}
+	if tenantID, err = access.tenantOf(credential, tenantID); err != nil {
+		return t, nil, err
+	}
+	if !credential.Grant.Allows(access.scope) {
+		return t, nil, errScope(access.scope)
+	}
+	if !access.operators {
+		t, err = s.known.tenant(ctx, tenantID)
+	}
+	return t, credential.Grant, err
+}
+
+// tenantOf is the tenant that a request speaks for.
+func (a access) tenantOf(credential store.Credential, asked string) (string, error) {
 	operator := credential.TenantID == ""
 	switch {
-	case access == operatorAccess && !operator:
-		return tenant.Tenant{}, fault.New(fault.Forbidden, "operator_required", "This operation needs an operator key.")
-	case access == operatorAccess:
-		return tenant.Tenant{}, nil
-	case operator && tenantID == "":
-		return tenant.Tenant{}, fault.New(fault.Malformed, "tenant_required", "An operator key needs the header X-Tenant-ID on this operation.")
-	case !operator && tenantID != "" && tenantID != credential.TenantID:
-		return tenant.Tenant{}, fault.New(fault.Forbidden, "tenant_mismatch", "The key belongs to another tenant than X-Tenant-ID says.")
-	case !operator:
-		tenantID = credential.TenantID
+	case a.operators && !operator:
+		return "", fault.New(fault.Forbidden, "operator_required", "This operation needs an operator key.")
+	case a.operators:
+		return "", nil
+	case operator && asked == "":
+		return "", fault.New(fault.Malformed, "tenant_required", "An operator key needs the header X-Tenant-ID on this operation.")
+	case !operator && asked != "" && asked != credential.TenantID:
+		return "", fault.New(fault.Forbidden, "tenant_mismatch", "The key belongs to another tenant than X-Tenant-ID says.")
+	case operator:
+		return asked, nil
 	}
-	return s.known.tenant(ctx, tenantID)
+	return credential.TenantID, nil
+}
+
+// errScope is for a key that may not do something.
+func errScope(missing apikey.Scope) error {
+	f := fault.New(fault.Forbidden, "scope_required", "This needs a key with the scope %s.", missing)
+	f.Extra = map[string]any{"scope": string(missing)}
+	return f
 }
 
 // errKey is the same for every key that is not good, so that it tells nothing.
@@ -89,7 +126,8 @@ func (s *Server) credential(ctx context.Context, authorization string) (store.Cr
 	if err != nil {
 		return c, err
 	}
-	if !key.Matches(c.Hash) || c.Revoked || (c.TenantID == "") != (key.Kind == apikey.Operator) || c.TenantStatus == tenant.Deleting {
+	ended := c.Revoked || (c.ExpiresAt != nil && !time.Now().Before(*c.ExpiresAt)) || c.TenantStatus == tenant.Deleting
+	if !key.Matches(c.Hash) || ended || (c.TenantID == "") != (key.Kind == apikey.Operator) {
 		return c, errKey
 	}
 	return c, nil

@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
@@ -72,8 +74,11 @@ func TestAuth_BadKeysLookAlike(t *testing.T) {
 	deleting := b.tenant("deleting", tenant.Settings{})
 	_, err := b.store.BeginDeletion(t.Context(), "deleting")
 	require.NoError(t, err)
+	expired := apikey.New(apikey.Tenant)
+	_, err = b.store.CreateTenantKey(t.Context(), acme, store.NewKey{Name: "past", Key: expired, ExpiresAt: ptr(time.Now().Add(-time.Second))})
+	require.NoError(t, err)
 	bodies := map[string]bool{}
-	for _, bad := range []string{"sesame", apikey.New(apikey.Tenant).Text(), key[:len(key)-3] + "abc", revoked.Key, deleting} {
+	for _, bad := range []string{"sesame", apikey.New(apikey.Tenant).Text(), key[:len(key)-3] + "abc", revoked.Key, expired.Text(), deleting} {
 		a := b.ask(http.MethodGet, v1+"/emails", bad, nil, "X-Request-Id", "same")
 		a.problem(http.StatusUnauthorized, "invalid_key")
 		bodies[a.Body] = true

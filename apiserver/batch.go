@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/intake"
@@ -65,7 +66,7 @@ func (s *Server) registerBatch() {
 		Errors:       []int{http.StatusRequestEntityTooLarge},
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: 5 * time.Minute,
 	}
-	register(s, tenantAccess, s.creates(op), s.sendBatch)
+	register(s, forTenants(apikey.EmailsSend), s.creates(op), s.sendBatch)
 	doc := s.api.OpenAPI()
 	doc.Paths[prefix+op.Path].Post.RequestBody.Content["application/json"] = &huma.MediaType{
 		Schema: doc.Components.Schemas.Schema(reflect.TypeFor[SendBatch](), true, ""),

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
@@ -74,30 +75,30 @@ func (in *BulkSendPath) bulkSendID() (uuid.UUID, error) {
 func (s *Server) registerBulkSends() {
 	tags := []string{"Bulk Sends"}
 	s.registerBulkUpload(tags)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "list-bulk-sends", Method: http.MethodGet, Path: "/bulk-sends", Tags: tags, Summary: "List bulk sends",
 	}, s.listBulkSends)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-bulk-send", Method: http.MethodGet, Path: "/bulk-sends/{id}", Tags: tags, Summary: "See how far a bulk send is",
 	}, s.getBulkSend)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "list-bulk-send-errors", Method: http.MethodGet, Path: "/bulk-sends/{id}/errors", Tags: tags,
 		Summary: "List why lines were rejected", Description: "In the order of the lines; the first 10,000 reasons are kept.",
 	}, s.listBulkSendErrors)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "pause-bulk-send", Method: http.MethodPost, Path: "/bulk-sends/{id}/pause", Tags: tags,
 		Summary: "Queue no more of a bulk send", Errors: []int{http.StatusConflict},
 		Description: "What is queued already, at most some 2,500 lines, is sent all the same.",
 	}, s.turnBulkSend(flow.PauseSignal, func(ctx context.Context, tenantID string, bulkID uuid.UUID) error {
 		return s.Store.PauseBulkSend(ctx, tenantID, bulkID, time.Now())
 	}))
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "resume-bulk-send", Method: http.MethodPost, Path: "/bulk-sends/{id}/resume", Tags: tags,
 		Summary: "Go on with a paused bulk send", Errors: []int{http.StatusConflict},
 	}, s.turnBulkSend(flow.ResumeSignal, func(ctx context.Context, tenantID string, bulkID uuid.UUID) error {
 		return s.Store.ResumeBulkSend(ctx, tenantID, bulkID, time.Now())
 	}))
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "cancel-bulk-send", Method: http.MethodPost, Path: "/bulk-sends/{id}/cancel", Tags: tags,
 		Summary: "Cancel what of a bulk send is not sent yet", Errors: []int{http.StatusConflict},
 		Description: "Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer " +

@@ -20,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/quota"
@@ -51,7 +52,7 @@ func (s *Server) registerBulkUpload(tags []string) {
 	lines := &huma.Schema{OneOf: []*huma.Schema{
 		registry.Schema(reflect.TypeFor[BulkEmail](), true, ""), registry.Schema(reflect.TypeFor[BulkLine](), true, ""),
 	}}
-	register(s, tenantAccess, keyed(huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), keyed(huma.Operation{
 		OperationID: "create-bulk-send", Method: http.MethodPost, Path: bulkPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Send an email to up to 1,000,000 recipients",
 		Description: "The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. " +

@@ -73,7 +73,7 @@ func newBundleOn(t *testing.T, temporal client.Client) *bundle {
 	require.NoError(t, err)
 	b.Server = b.process(temporal, templates)
 	key := apikey.New(apikey.Operator)
-	_, err = b.store.CreateOperatorKey(t.Context(), "operator", key)
+	_, err = b.store.CreateOperatorKey(t.Context(), store.NewKey{Name: "operator", Key: key})
 	require.NoError(t, err)
 	b.operator = key.Text()
 	return b
@@ -142,7 +142,7 @@ func (b *bundle) provisioning(tenantID string, settings tenant.Settings) {
 func (b *bundle) key(tenantID string) string {
 	b.t.Helper()
 	key := apikey.New(apikey.Tenant)
-	_, err := b.store.CreateTenantKey(b.t.Context(), tenantID, "test", key)
+	_, err := b.store.CreateTenantKey(b.t.Context(), tenantID, store.NewKey{Name: "test", Key: key})
 	require.NoError(b.t, err)
 	return key.Text()
 }

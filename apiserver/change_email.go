@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
@@ -16,18 +17,18 @@ import (
 
 func (s *Server) registerEmailChanges() {
 	tags := []string{"Emails"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "cancel-email", Method: http.MethodPost, Path: "/emails/{id}/cancel", Tags: tags,
 		Summary: "Cancel what of an email is not sent yet", Errors: []int{http.StatusConflict},
 		Description: "Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer " +
 			"against the daily limit. A hand-over that is under way goes on.",
 	}, s.cancelEmail)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "reschedule-email", Method: http.MethodPatch, Path: "/emails/{id}", Tags: tags,
 		Summary: "Change when a scheduled email is sent", Errors: []int{http.StatusConflict, http.StatusTooManyRequests},
 		Description: "For an email that is scheduled or held. A time in the past means at once.",
 	}, s.rescheduleEmail)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), huma.Operation{
 		OperationID: "retry-email", Method: http.MethodPost, Path: "/emails/{id}/retry", Tags: tags,
 		Summary: "Try an email again now", Errors: []int{http.StatusConflict},
 		Description: "For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, " +

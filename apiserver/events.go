@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
@@ -50,7 +51,7 @@ type EventList struct {
 }
 
 func (s *Server) registerEvents() {
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EventsRead), huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/events", Tags: []string{"Events"}, Summary: "Read the log of events",
 		Description: "What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, " +
 			"so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.",

@@ -12,26 +12,45 @@ import (
 
 func (s *Server) registerOperatorKeys() {
 	tags := []string{"Operator Keys"}
-	register(s, operatorAccess, s.createsSecret(huma.Operation{
+	register(s, forOperators(apikey.KeysWrite), s.createsSecret(huma.Operation{
 		OperationID: "create-operator-key", Method: http.MethodPost, Path: "/operator-keys", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create an operator key",
 	}), s.createOperatorKey)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.KeysRead), huma.Operation{
 		OperationID: "list-operator-keys", Method: http.MethodGet, Path: "/operator-keys", Tags: tags, Summary: "List operator keys",
 	}, s.listOperatorKeys)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.KeysWrite), huma.Operation{
 		OperationID: "revoke-operator-key", Method: http.MethodDelete, Path: "/operator-keys/{id}", Tags: tags,
 		DefaultStatus: http.StatusNoContent, Summary: "Revoke an operator key", Errors: []int{http.StatusNotFound},
 	}, s.revokeOperatorKey)
+	register(s, forOperators(apikey.KeysWrite), s.createsSecret(huma.Operation{
+		OperationID: "rotate-operator-key", Method: http.MethodPost, Path: "/operator-keys/{id}/rotate", Tags: tags,
+		DefaultStatus: http.StatusCreated, Summary: "Replace an operator key by a new one", Errors: []int{http.StatusNotFound},
+		Description: rotation,
+	}), s.rotateOperatorKey)
 }
 
 func (s *Server) createOperatorKey(ctx context.Context, in *struct{ Body CreateAPIKey }) (*body[NewAPIKey], error) {
-	key := apikey.New(apikey.Operator)
-	created, err := s.Store.CreateOperatorKey(ctx, in.Body.Name, key)
+	key, err := in.Body.key(ctx, apikey.Operator)
 	if err != nil {
 		return nil, err
 	}
-	return &body[NewAPIKey]{NewAPIKey{APIKey: showAPIKey(created), Key: key.Text()}}, nil
+	created, err := s.Store.CreateOperatorKey(ctx, key)
+	return newAPIKey(created, key.Key, err)
+}
+
+func (s *Server) rotateOperatorKey(ctx context.Context, in *struct {
+	KeyPath
+	Body *RotateAPIKey
+},
+) (*body[NewAPIKey], error) {
+	r, err := in.Body.rotation(ctx, in.KeyPath, apikey.Operator)
+	if err != nil {
+		return nil, err
+	}
+	defer s.known.forget()
+	created, err := s.Store.RotateOperatorKey(ctx, r)
+	return newAPIKey(created, r.New, err)
 }
 
 func (s *Server) listOperatorKeys(ctx context.Context, in *Page) (*body[list[APIKey]], error) {

@@ -28,6 +28,7 @@ type Problem struct {
 	Limit     *int           `json:"limit,omitempty" doc:"With daily_limit_reached: recipients per day"`
 	Used      *int           `json:"used,omitempty" doc:"With daily_limit_reached: recipients of this day"`
 	Requested *int           `json:"requested,omitempty" doc:"With daily_limit_reached: recipients of the request"`
+	Scope     *string        `json:"scope,omitempty" doc:"With scope_required: what the key may not do"`
 	ResetsAt  *time.Time     `json:"resetsAt,omitempty" doc:"With daily_limit_reached: when the next day begins"`
 
 	retryAfter time.Duration
@@ -106,6 +107,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		p.Errors = append(p.Errors, ProblemField(field))
 	}
 	p.Limit, p.Used, p.Requested = member[int](f, "limit"), member[int](f, "used"), member[int](f, "requested")
+	p.Scope = member[string](f, "scope")
 	p.ResetsAt = member[time.Time](f, "resetsAt")
 	return p
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
@@ -144,7 +145,7 @@ func showAccepted(e email.Email, receipt intake.Receipt) *acceptedOutput {
 
 func (s *Server) registerEmails() {
 	tags := []string{"Emails"}
-	register(s, tenantAccess, s.creates(huma.Operation{
+	register(s, forTenants(apikey.EmailsSend), s.creates(huma.Operation{
 		OperationID: "send-email", Method: http.MethodPost, Path: "/emails", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Send an email",
 		Errors:  []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests},
@@ -152,10 +153,10 @@ func (s *Server) registerEmails() {
 			"Over the daily limit nothing is sent to anybody, and the answer is 429.",
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: 5 * time.Minute,
 	}), s.sendEmail)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "list-emails", Method: http.MethodGet, Path: "/emails", Tags: tags, Summary: "List emails",
 	}, s.listEmails)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-email", Method: http.MethodGet, Path: "/emails/{id}", Tags: tags, Summary: "See what became of an email",
 	}, s.getEmail)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,6 +60,7 @@ type Server struct {
 	api     huma.API
 	running running
 	known   known
+	uses    *keyUses // nil without a store
 }
 
 // New makes the server with all routes.
@@ -68,6 +70,9 @@ func New(cfg Config) *Server {
 	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Store != nil {
+		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
 	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
@@ -119,13 +124,14 @@ func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
 // register adds an operation, whose errors become problems.
 func register[I, O any](s *Server, access access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.Path = prefix + op.Path
-	op.Security = []map[string][]string{{"key": {}}}
+	op.Security = []map[string][]string{{"key": {string(access.scope)}}}
+	op.Description = strings.TrimSpace(op.Description + " Needs the scope `" + string(access.scope) + "`.")
 	op.Middlewares = append(huma.Middlewares{s.authenticate(access)}, op.Middlewares...)
 	op.Errors = append([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
 		http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}, op.Errors...)
-	if access == tenantAccess {
+	if !access.operators {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {

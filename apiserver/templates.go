@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
@@ -47,22 +48,22 @@ type TemplatePath struct {
 
 func (s *Server) registerTemplates() {
 	tags := []string{"Templates"}
-	register(s, tenantAccess, s.creates(huma.Operation{
+	register(s, forTenants(apikey.TemplatesWrite), s.creates(huma.Operation{
 		OperationID: "create-template", Method: http.MethodPost, Path: "/templates", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a template", Errors: []int{http.StatusConflict}, MaxBodyBytes: 4 << 20,
 	}), s.createTemplate)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.TemplatesRead), huma.Operation{
 		OperationID: "list-templates", Method: http.MethodGet, Path: "/templates", Tags: tags, Summary: "List templates",
 	}, s.listTemplates)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.TemplatesRead), huma.Operation{
 		OperationID: "get-template", Method: http.MethodGet, Path: "/templates/{name}", Tags: tags, Summary: "Get a template",
 	}, s.getTemplate)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "update-template", Method: http.MethodPut, Path: "/templates/{name}", Tags: tags,
 		Summary: "Replace the content of a template", MaxBodyBytes: 4 << 20,
 		Description: "Makes the next version. Emails that were accepted before keep theirs.",
 	}, s.updateTemplate)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "delete-template", Method: http.MethodDelete, Path: "/templates/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary: "Delete a template", Description: "Emails that were accepted with it are still sent.",
 	}, s.deleteTemplate)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
@@ -24,7 +25,7 @@ type TenantDeletion struct {
 }
 
 func (s *Server) registerTenantDeletions() {
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsRead), huma.Operation{
 		OperationID: "get-tenant-deletion", Method: http.MethodGet, Path: "/tenant-deletions/{id}", Tags: []string{"Tenants"},
 		Summary: "See how far a deletion is", Errors: []int{http.StatusNotFound},
 	}, s.getTenantDeletion)

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
@@ -52,25 +53,25 @@ type TenantPath struct {
 
 func (s *Server) registerTenants() {
 	tags := []string{"Tenants"}
-	register(s, operatorAccess, s.creates(huma.Operation{
+	register(s, forOperators(apikey.TenantsWrite), s.creates(huma.Operation{
 		OperationID: "create-tenant", Method: http.MethodPost, Path: "/tenants", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Create a tenant", Errors: []int{http.StatusConflict},
 		Description: "The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.",
 	}), s.createTenant)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsRead), huma.Operation{
 		OperationID: "list-tenants", Method: http.MethodGet, Path: "/tenants", Tags: tags, Summary: "List tenants",
 	}, s.listTenants)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsRead), huma.Operation{
 		OperationID: "get-tenant", Method: http.MethodGet, Path: "/tenants/{id}", Tags: tags,
 		Summary: "Get a tenant", Errors: []int{http.StatusNotFound},
 	}, s.getTenant)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsWrite), huma.Operation{
 		OperationID: "update-tenant", Method: http.MethodPatch, Path: "/tenants/{id}", Tags: tags,
 		Summary: "Change a tenant", Errors: []int{http.StatusNotFound, http.StatusConflict},
 		Description: "A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. " +
 			"Limits take effect on running sends.",
 	}, s.updateTenant)
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsWrite), huma.Operation{
 		OperationID: "delete-tenant", Method: http.MethodDelete, Path: "/tenants/{id}", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Delete a tenant and everything of it", Errors: []int{http.StatusNotFound},
 		Description: "At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
@@ -51,12 +52,12 @@ type Attempt struct {
 
 func (s *Server) registerTimeline() {
 	tags := []string{"Emails"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-email-timeline", Method: http.MethodGet, Path: "/emails/{id}/timeline", Tags: tags,
 		Summary:     "See everything that happened to an email",
 		Description: "Waits and why, every attempt with its SMTP dialogue, and what comes next.",
 	}, s.getTimeline)
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-email-content", Method: http.MethodGet, Path: "/emails/{id}/content", Tags: tags,
 		Summary: "See what an email says", Description: "Rendered as it is sent: with the template version that the email is pinned to.",
 	}, s.getContent)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -45,13 +46,13 @@ type TenantHeader struct {
 
 func (s *Server) registerUsage() {
 	tags := []string{"Usage"}
-	register(s, tenantAccess, huma.Operation{
+	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-usage", Method: http.MethodGet, Path: "/usage", Tags: tags,
 		Summary: "See where the tenant stands against its limits",
 	}, func(ctx context.Context, _ *TenantHeader) (*body[Usage], error) {
 		return s.usage(ctx, caller(ctx))
 	})
-	register(s, operatorAccess, huma.Operation{
+	register(s, forOperators(apikey.TenantsRead), huma.Operation{
 		OperationID: "get-tenant-usage", Method: http.MethodGet, Path: "/tenants/{id}/usage", Tags: tags,
 		Summary: "See where a tenant stands against its limits", Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *TenantPath) (*body[Usage], error) {

@@ -171,6 +171,45 @@ func (e BulkSendStatus) Valid() bool {
 	}
 }
 
+// Defines values for CreateAPIKeyScopes.
+const (
+	EmailsRead     CreateAPIKeyScopes = "emails:read"
+	EmailsSend     CreateAPIKeyScopes = "emails:send"
+	EventsRead     CreateAPIKeyScopes = "events:read"
+	KeysRead       CreateAPIKeyScopes = "keys:read"
+	KeysWrite      CreateAPIKeyScopes = "keys:write"
+	TemplatesRead  CreateAPIKeyScopes = "templates:read"
+	TemplatesWrite CreateAPIKeyScopes = "templates:write"
+	TenantsRead    CreateAPIKeyScopes = "tenants:read"
+	TenantsWrite   CreateAPIKeyScopes = "tenants:write"
+)
+
+// Valid indicates whether the value is a known member of the CreateAPIKeyScopes enum.
+func (e CreateAPIKeyScopes) Valid() bool {
+	switch e {
+	case EmailsRead:
+		return true
+	case EmailsSend:
+		return true
+	case EventsRead:
+		return true
+	case KeysRead:
+		return true
+	case KeysWrite:
+		return true
+	case TemplatesRead:
+		return true
+	case TemplatesWrite:
+		return true
+	case TenantsRead:
+		return true
+	case TenantsWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EmailClass.
 const (
 	EmailClassBulk          EmailClass = "bulk"
@@ -700,8 +739,14 @@ func (e ListEventsParamsType) Valid() bool {
 type APIKey struct {
 	CreatedAt time.Time `json:"createdAt"`
 
+	// ExpiresAt From then on it is refused; null: never
+	ExpiresAt *time.Time `json:"expiresAt"`
+
 	// Id Examples: key_01h455vb4pex5vsknk084sn02q
 	Id string `json:"id"`
+
+	// LastUsedAt To about a minute; null: never yet
+	LastUsedAt *time.Time `json:"lastUsedAt"`
 
 	// Name Examples: production
 	Name string `json:"name"`
@@ -711,8 +756,16 @@ type APIKey struct {
 	// Examples: mt_live_8Zx1y2Qw3Er4…
 	Prefix string `json:"prefix"`
 
-	// RevokedAt Since then it is refused; null: it is good
+	// ReplacedBy The key that a rotation made in its place
+	//
+	// Examples: key_01h455vb4pex5vsknk084sn02r
+	ReplacedBy *string `json:"replacedBy"`
+
+	// RevokedAt Since then it is refused; null: it is not revoked
 	RevokedAt *time.Time `json:"revokedAt"`
+
+	// Scopes What it may do
+	Scopes []string `json:"scopes"`
 }
 
 // Accepted defines model for Accepted.
@@ -1009,11 +1062,20 @@ type Content struct {
 
 // CreateAPIKey defines model for CreateAPIKey.
 type CreateAPIKey struct {
+	// ExpiresAt In the future; from then on it is refused. Absent: never
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+
 	// Name What it is for
 	//
 	// Examples: production
 	Name string `json:"name"`
+
+	// Scopes What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys
+	Scopes *[]CreateAPIKeyScopes `json:"scopes,omitempty"`
 }
+
+// CreateAPIKeyScopes defines model for CreateAPIKey.Scopes.
+type CreateAPIKeyScopes string
 
 // CreateTemplate defines model for CreateTemplate.
 type CreateTemplate struct {
@@ -1238,6 +1300,9 @@ type ListTenant struct {
 type NewAPIKey struct {
 	CreatedAt time.Time `json:"createdAt"`
 
+	// ExpiresAt From then on it is refused; null: never
+	ExpiresAt *time.Time `json:"expiresAt"`
+
 	// Id Examples: key_01h455vb4pex5vsknk084sn02q
 	Id string `json:"id"`
 
@@ -1245,6 +1310,9 @@ type NewAPIKey struct {
 	//
 	// Examples: mt_live_8Zx1y2Qw3Er4…
 	Key string `json:"key"`
+
+	// LastUsedAt To about a minute; null: never yet
+	LastUsedAt *time.Time `json:"lastUsedAt"`
 
 	// Name Examples: production
 	Name string `json:"name"`
@@ -1254,8 +1322,16 @@ type NewAPIKey struct {
 	// Examples: mt_live_8Zx1y2Qw3Er4…
 	Prefix string `json:"prefix"`
 
-	// RevokedAt Since then it is refused; null: it is good
+	// ReplacedBy The key that a rotation made in its place
+	//
+	// Examples: key_01h455vb4pex5vsknk084sn02r
+	ReplacedBy *string `json:"replacedBy"`
+
+	// RevokedAt Since then it is refused; null: it is not revoked
 	RevokedAt *time.Time `json:"revokedAt"`
+
+	// Scopes What it may do
+	Scopes []string `json:"scopes"`
 }
 
 // Problem defines model for Problem.
@@ -1284,6 +1360,9 @@ type Problem struct {
 
 	// ResetsAt With daily_limit_reached: when the next day begins
 	ResetsAt *time.Time `json:"resetsAt,omitempty"`
+
+	// Scope With scope_required: what the key may not do
+	Scope *string `json:"scope,omitempty"`
 
 	// Status The HTTP status
 	//
@@ -1379,6 +1458,17 @@ type RecipientStatus string
 type RescheduleEmail struct {
 	// ScheduledAt Not before this time, at most 30 days ahead
 	ScheduledAt time.Time `json:"scheduledAt"`
+}
+
+// RotateAPIKey defines model for RotateAPIKey.
+type RotateAPIKey struct {
+	// ExpiresAt When the new key ends. Absent: it lives as long as the old one was made for
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+
+	// Overlap How long the old key is good beside the new one, at most 30d
+	//
+	// Examples: 24h
+	Overlap *string `json:"overlap,omitempty"`
 }
 
 // SendBatch defines model for SendBatch.
@@ -1738,6 +1828,15 @@ type RevokeApiKeyParams struct {
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
 
+// RotateApiKeyParams defines parameters for RotateApiKey.
+type RotateApiKeyParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
 // ListBulkSendsParams defines parameters for ListBulkSends.
 type ListBulkSendsParams struct {
 	// Limit How many at the most
@@ -1906,6 +2005,12 @@ type CreateOperatorKeyParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// RotateOperatorKeyParams defines parameters for RotateOperatorKey.
+type RotateOperatorKeyParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ListTemplatesParams defines parameters for ListTemplates.
 type ListTemplatesParams struct {
 	// Limit How many at the most
@@ -1969,6 +2074,9 @@ type GetUsageParams struct {
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = CreateAPIKey
 
+// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
+type RotateApiKeyJSONRequestBody = RotateAPIKey
+
 // SendEmailJSONRequestBody defines body for SendEmail for application/json ContentType.
 type SendEmailJSONRequestBody = SendEmail
 
@@ -1980,6 +2088,9 @@ type RescheduleEmailJSONRequestBody = RescheduleEmail
 
 // CreateOperatorKeyJSONRequestBody defines body for CreateOperatorKey for application/json ContentType.
 type CreateOperatorKeyJSONRequestBody = CreateAPIKey
+
+// RotateOperatorKeyJSONRequestBody defines body for RotateOperatorKey for application/json ContentType.
+type RotateOperatorKeyJSONRequestBody = RotateAPIKey
 
 // CreateTemplateJSONRequestBody defines body for CreateTemplate for application/json ContentType.
 type CreateTemplateJSONRequestBody = CreateTemplate
@@ -2131,10 +2242,14 @@ type ClientInterface interface {
 
 	// ListApiKeys List the tenant's keys
 	//
+	// Needs the scope `keys:read`.
+	//
 	// Corresponds with GET /api/v1/api-keys (the `ListApiKeys` operationId).
 	ListApiKeys(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateApiKeyWithBody Create a key of the tenant
+	//
+	// Needs the scope `keys:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2143,6 +2258,8 @@ type ClientInterface interface {
 
 	// CreateApiKey Create a key of the tenant
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/api-keys (the `CreateApiKey` operationId).
@@ -2150,17 +2267,39 @@ type ClientInterface interface {
 
 	// RevokeApiKey Revoke a key of the tenant
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeApiKey` operationId).
 	RevokeApiKey(ctx context.Context, id string, params *RevokeApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RotateApiKeyWithBody Replace a key of the tenant by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithBody(ctx context.Context, id string, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateApiKey Replace a key of the tenant by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKey(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBulkSends List bulk sends
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/bulk-sends (the `ListBulkSends` operationId).
 	ListBulkSends(ctx context.Context, params *ListBulkSendsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateBulkSendWithBody Send an email to up to 1,000,000 recipients
 	//
-	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
+	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2169,43 +2308,49 @@ type ClientInterface interface {
 
 	// GetBulkSend See how far a bulk send is
 	//
+	// Needs the scope `emails:read`.
+	//
 	// Corresponds with GET /api/v1/bulk-sends/{id} (the `GetBulkSend` operationId).
 	GetBulkSend(ctx context.Context, id string, params *GetBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelBulkSend Cancel what of a bulk send is not sent yet
 	//
-	// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused.
+	// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused. Needs the scope `emails:send`.
 	//
 	// Corresponds with POST /api/v1/bulk-sends/{id}/cancel (the `CancelBulkSend` operationId).
 	CancelBulkSend(ctx context.Context, id string, params *CancelBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListBulkSendErrors List why lines were rejected
 	//
-	// In the order of the lines; the first 10,000 reasons are kept.
+	// In the order of the lines; the first 10,000 reasons are kept. Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/bulk-sends/{id}/errors (the `ListBulkSendErrors` operationId).
 	ListBulkSendErrors(ctx context.Context, id string, params *ListBulkSendErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PauseBulkSend Queue no more of a bulk send
 	//
-	// What is queued already, at most some 2,500 lines, is sent all the same.
+	// What is queued already, at most some 2,500 lines, is sent all the same. Needs the scope `emails:send`.
 	//
 	// Corresponds with POST /api/v1/bulk-sends/{id}/pause (the `PauseBulkSend` operationId).
 	PauseBulkSend(ctx context.Context, id string, params *PauseBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeBulkSend Go on with a paused bulk send
 	//
+	// Needs the scope `emails:send`.
+	//
 	// Corresponds with POST /api/v1/bulk-sends/{id}/resume (the `ResumeBulkSend` operationId).
 	ResumeBulkSend(ctx context.Context, id string, params *ResumeBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEmails List emails
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/emails (the `ListEmails` operationId).
 	ListEmails(ctx context.Context, params *ListEmailsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SendEmailWithBody Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2214,7 +2359,7 @@ type ClientInterface interface {
 
 	// SendEmail Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2223,7 +2368,7 @@ type ClientInterface interface {
 
 	// SendEmailBatchWithBody Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2232,7 +2377,7 @@ type ClientInterface interface {
 
 	// SendEmailBatch Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2241,12 +2386,14 @@ type ClientInterface interface {
 
 	// GetEmail See what became of an email
 	//
+	// Needs the scope `emails:read`.
+	//
 	// Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
 	GetEmail(ctx context.Context, id string, params *GetEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RescheduleEmailWithBody Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2255,7 +2402,7 @@ type ClientInterface interface {
 
 	// RescheduleEmail Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2264,45 +2411,49 @@ type ClientInterface interface {
 
 	// CancelEmail Cancel what of an email is not sent yet
 	//
-	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. Needs the scope `emails:send`.
 	//
 	// Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
 	CancelEmail(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetEmailContent See what an email says
 	//
-	// Rendered as it is sent: with the template version that the email is pinned to.
+	// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
 	GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryEmail Try an email again now
 	//
-	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours. Needs the scope `emails:send`.
 	//
 	// Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
 	RetryEmail(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetEmailTimeline See everything that happened to an email
 	//
-	// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+	// Waits and why, every attempt with its SMTP dialogue, and what comes next. Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
 	GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEvents Read the log of events
 	//
-	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet. Needs the scope `events:read`.
 	//
 	// Corresponds with GET /api/v1/events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperatorKeys List operator keys
 	//
+	// Needs the scope `keys:read`.
+	//
 	// Corresponds with GET /api/v1/operator-keys (the `ListOperatorKeys` operationId).
 	ListOperatorKeys(ctx context.Context, params *ListOperatorKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOperatorKeyWithBody Create an operator key
+	//
+	// Needs the scope `keys:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2311,6 +2462,8 @@ type ClientInterface interface {
 
 	// CreateOperatorKey Create an operator key
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
@@ -2318,15 +2471,39 @@ type ClientInterface interface {
 
 	// RevokeOperatorKey Revoke an operator key
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Corresponds with DELETE /api/v1/operator-keys/{id} (the `RevokeOperatorKey` operationId).
 	RevokeOperatorKey(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RotateOperatorKeyWithBody Replace an operator key by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+	RotateOperatorKeyWithBody(ctx context.Context, id string, params *RotateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateOperatorKey Replace an operator key by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+	RotateOperatorKey(ctx context.Context, id string, params *RotateOperatorKeyParams, body RotateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTemplates List templates
+	//
+	// Needs the scope `templates:read`.
 	//
 	// Corresponds with GET /api/v1/templates (the `ListTemplates` operationId).
 	ListTemplates(ctx context.Context, params *ListTemplatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateTemplateWithBody Create a template
+	//
+	// Needs the scope `templates:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2335,6 +2512,8 @@ type ClientInterface interface {
 
 	// CreateTemplate Create a template
 	//
+	// Needs the scope `templates:write`.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/templates (the `CreateTemplate` operationId).
@@ -2342,19 +2521,21 @@ type ClientInterface interface {
 
 	// DeleteTemplate Delete a template
 	//
-	// Emails that were accepted with it are still sent.
+	// Emails that were accepted with it are still sent. Needs the scope `templates:write`.
 	//
 	// Corresponds with DELETE /api/v1/templates/{name} (the `DeleteTemplate` operationId).
 	DeleteTemplate(ctx context.Context, name string, params *DeleteTemplateParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTemplate Get a template
 	//
+	// Needs the scope `templates:read`.
+	//
 	// Corresponds with GET /api/v1/templates/{name} (the `GetTemplate` operationId).
 	GetTemplate(ctx context.Context, name string, params *GetTemplateParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateTemplateWithBody Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2363,7 +2544,7 @@ type ClientInterface interface {
 
 	// UpdateTemplate Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2372,17 +2553,21 @@ type ClientInterface interface {
 
 	// GetTenantDeletion See how far a deletion is
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Corresponds with GET /api/v1/tenant-deletions/{id} (the `GetTenantDeletion` operationId).
 	GetTenantDeletion(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTenants List tenants
+	//
+	// Needs the scope `tenants:read`.
 	//
 	// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
 	ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateTenantWithBody Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2391,7 +2576,7 @@ type ClientInterface interface {
 
 	// CreateTenant Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2400,19 +2585,21 @@ type ClientInterface interface {
 
 	// DeleteTenant Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.
+	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
 	//
 	// Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 	DeleteTenant(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenant Get a tenant
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Corresponds with GET /api/v1/tenants/{id} (the `GetTenant` operationId).
 	GetTenant(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateTenantWithBody Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2421,7 +2608,7 @@ type ClientInterface interface {
 
 	// UpdateTenant Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2430,16 +2617,22 @@ type ClientInterface interface {
 
 	// GetTenantUsage See where a tenant stands against its limits
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Corresponds with GET /api/v1/tenants/{id}/usage (the `GetTenantUsage` operationId).
 	GetTenantUsage(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUsage See where the tenant stands against its limits
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/usage (the `GetUsage` operationId).
 	GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListApiKeys List the tenant's keys
+//
+// Needs the scope `keys:read`.
 //
 // Corresponds with GET /api/v1/api-keys (the `ListApiKeys` operationId).
 func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2455,6 +2648,8 @@ func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, req
 }
 
 // CreateApiKeyWithBody Create a key of the tenant
+//
+// Needs the scope `keys:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2473,6 +2668,8 @@ func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyP
 
 // CreateApiKey Create a key of the tenant
 //
+// Needs the scope `keys:write`.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/api-keys (the `CreateApiKey` operationId).
@@ -2490,6 +2687,8 @@ func (c *Client) CreateApiKey(ctx context.Context, params *CreateApiKeyParams, b
 
 // RevokeApiKey Revoke a key of the tenant
 //
+// Needs the scope `keys:write`.
+//
 // Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeApiKey` operationId).
 func (c *Client) RevokeApiKey(ctx context.Context, id string, params *RevokeApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeApiKeyRequest(c.Server, id, params)
@@ -2503,7 +2702,47 @@ func (c *Client) RevokeApiKey(ctx context.Context, id string, params *RevokeApiK
 	return c.Client.Do(req)
 }
 
+// RotateApiKeyWithBody Replace a key of the tenant by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *Client) RotateApiKeyWithBody(ctx context.Context, id string, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateApiKeyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateApiKey Replace a key of the tenant by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *Client) RotateApiKey(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateApiKeyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListBulkSends List bulk sends
+//
+// Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/bulk-sends (the `ListBulkSends` operationId).
 func (c *Client) ListBulkSends(ctx context.Context, params *ListBulkSendsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2520,7 +2759,7 @@ func (c *Client) ListBulkSends(ctx context.Context, params *ListBulkSendsParams,
 
 // CreateBulkSendWithBody Send an email to up to 1,000,000 recipients
 //
-// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
+// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2539,6 +2778,8 @@ func (c *Client) CreateBulkSendWithBody(ctx context.Context, params *CreateBulkS
 
 // GetBulkSend See how far a bulk send is
 //
+// Needs the scope `emails:read`.
+//
 // Corresponds with GET /api/v1/bulk-sends/{id} (the `GetBulkSend` operationId).
 func (c *Client) GetBulkSend(ctx context.Context, id string, params *GetBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBulkSendRequest(c.Server, id, params)
@@ -2554,7 +2795,7 @@ func (c *Client) GetBulkSend(ctx context.Context, id string, params *GetBulkSend
 
 // CancelBulkSend Cancel what of a bulk send is not sent yet
 //
-// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused.
+// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused. Needs the scope `emails:send`.
 //
 // Corresponds with POST /api/v1/bulk-sends/{id}/cancel (the `CancelBulkSend` operationId).
 func (c *Client) CancelBulkSend(ctx context.Context, id string, params *CancelBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2571,7 +2812,7 @@ func (c *Client) CancelBulkSend(ctx context.Context, id string, params *CancelBu
 
 // ListBulkSendErrors List why lines were rejected
 //
-// In the order of the lines; the first 10,000 reasons are kept.
+// In the order of the lines; the first 10,000 reasons are kept. Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/bulk-sends/{id}/errors (the `ListBulkSendErrors` operationId).
 func (c *Client) ListBulkSendErrors(ctx context.Context, id string, params *ListBulkSendErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2588,7 +2829,7 @@ func (c *Client) ListBulkSendErrors(ctx context.Context, id string, params *List
 
 // PauseBulkSend Queue no more of a bulk send
 //
-// What is queued already, at most some 2,500 lines, is sent all the same.
+// What is queued already, at most some 2,500 lines, is sent all the same. Needs the scope `emails:send`.
 //
 // Corresponds with POST /api/v1/bulk-sends/{id}/pause (the `PauseBulkSend` operationId).
 func (c *Client) PauseBulkSend(ctx context.Context, id string, params *PauseBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2605,6 +2846,8 @@ func (c *Client) PauseBulkSend(ctx context.Context, id string, params *PauseBulk
 
 // ResumeBulkSend Go on with a paused bulk send
 //
+// Needs the scope `emails:send`.
+//
 // Corresponds with POST /api/v1/bulk-sends/{id}/resume (the `ResumeBulkSend` operationId).
 func (c *Client) ResumeBulkSend(ctx context.Context, id string, params *ResumeBulkSendParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewResumeBulkSendRequest(c.Server, id, params)
@@ -2619,6 +2862,8 @@ func (c *Client) ResumeBulkSend(ctx context.Context, id string, params *ResumeBu
 }
 
 // ListEmails List emails
+//
+// Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/emails (the `ListEmails` operationId).
 func (c *Client) ListEmails(ctx context.Context, params *ListEmailsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2635,7 +2880,7 @@ func (c *Client) ListEmails(ctx context.Context, params *ListEmailsParams, reqEd
 
 // SendEmailWithBody Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2654,7 +2899,7 @@ func (c *Client) SendEmailWithBody(ctx context.Context, params *SendEmailParams,
 
 // SendEmail Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2673,7 +2918,7 @@ func (c *Client) SendEmail(ctx context.Context, params *SendEmailParams, body Se
 
 // SendEmailBatchWithBody Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2692,7 +2937,7 @@ func (c *Client) SendEmailBatchWithBody(ctx context.Context, params *SendEmailBa
 
 // SendEmailBatch Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2711,6 +2956,8 @@ func (c *Client) SendEmailBatch(ctx context.Context, params *SendEmailBatchParam
 
 // GetEmail See what became of an email
 //
+// Needs the scope `emails:read`.
+//
 // Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
 func (c *Client) GetEmail(ctx context.Context, id string, params *GetEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetEmailRequest(c.Server, id, params)
@@ -2726,7 +2973,7 @@ func (c *Client) GetEmail(ctx context.Context, id string, params *GetEmailParams
 
 // RescheduleEmailWithBody Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2745,7 +2992,7 @@ func (c *Client) RescheduleEmailWithBody(ctx context.Context, id string, params 
 
 // RescheduleEmail Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2764,7 +3011,7 @@ func (c *Client) RescheduleEmail(ctx context.Context, id string, params *Resched
 
 // CancelEmail Cancel what of an email is not sent yet
 //
-// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. Needs the scope `emails:send`.
 //
 // Corresponds with POST /api/v1/emails/{id}/cancel (the `CancelEmail` operationId).
 func (c *Client) CancelEmail(ctx context.Context, id string, params *CancelEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2781,7 +3028,7 @@ func (c *Client) CancelEmail(ctx context.Context, id string, params *CancelEmail
 
 // GetEmailContent See what an email says
 //
-// Rendered as it is sent: with the template version that the email is pinned to.
+// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
 func (c *Client) GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2798,7 +3045,7 @@ func (c *Client) GetEmailContent(ctx context.Context, id string, params *GetEmai
 
 // RetryEmail Try an email again now
 //
-// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours. Needs the scope `emails:send`.
 //
 // Corresponds with POST /api/v1/emails/{id}/retry (the `RetryEmail` operationId).
 func (c *Client) RetryEmail(ctx context.Context, id string, params *RetryEmailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2815,7 +3062,7 @@ func (c *Client) RetryEmail(ctx context.Context, id string, params *RetryEmailPa
 
 // GetEmailTimeline See everything that happened to an email
 //
-// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+// Waits and why, every attempt with its SMTP dialogue, and what comes next. Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/emails/{id}/timeline (the `GetEmailTimeline` operationId).
 func (c *Client) GetEmailTimeline(ctx context.Context, id string, params *GetEmailTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2832,7 +3079,7 @@ func (c *Client) GetEmailTimeline(ctx context.Context, id string, params *GetEma
 
 // ListEvents Read the log of events
 //
-// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet. Needs the scope `events:read`.
 //
 // Corresponds with GET /api/v1/events (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2849,6 +3096,8 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 
 // ListOperatorKeys List operator keys
 //
+// Needs the scope `keys:read`.
+//
 // Corresponds with GET /api/v1/operator-keys (the `ListOperatorKeys` operationId).
 func (c *Client) ListOperatorKeys(ctx context.Context, params *ListOperatorKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListOperatorKeysRequest(c.Server, params)
@@ -2863,6 +3112,8 @@ func (c *Client) ListOperatorKeys(ctx context.Context, params *ListOperatorKeysP
 }
 
 // CreateOperatorKeyWithBody Create an operator key
+//
+// Needs the scope `keys:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2881,6 +3132,8 @@ func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, params *CreateOp
 
 // CreateOperatorKey Create an operator key
 //
+// Needs the scope `keys:write`.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
@@ -2898,6 +3151,8 @@ func (c *Client) CreateOperatorKey(ctx context.Context, params *CreateOperatorKe
 
 // RevokeOperatorKey Revoke an operator key
 //
+// Needs the scope `keys:write`.
+//
 // Corresponds with DELETE /api/v1/operator-keys/{id} (the `RevokeOperatorKey` operationId).
 func (c *Client) RevokeOperatorKey(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeOperatorKeyRequest(c.Server, id)
@@ -2911,7 +3166,47 @@ func (c *Client) RevokeOperatorKey(ctx context.Context, id string, reqEditors ..
 	return c.Client.Do(req)
 }
 
+// RotateOperatorKeyWithBody Replace an operator key by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+func (c *Client) RotateOperatorKeyWithBody(ctx context.Context, id string, params *RotateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOperatorKeyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateOperatorKey Replace an operator key by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+func (c *Client) RotateOperatorKey(ctx context.Context, id string, params *RotateOperatorKeyParams, body RotateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateOperatorKeyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListTemplates List templates
+//
+// Needs the scope `templates:read`.
 //
 // Corresponds with GET /api/v1/templates (the `ListTemplates` operationId).
 func (c *Client) ListTemplates(ctx context.Context, params *ListTemplatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2927,6 +3222,8 @@ func (c *Client) ListTemplates(ctx context.Context, params *ListTemplatesParams,
 }
 
 // CreateTemplateWithBody Create a template
+//
+// Needs the scope `templates:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2945,6 +3242,8 @@ func (c *Client) CreateTemplateWithBody(ctx context.Context, params *CreateTempl
 
 // CreateTemplate Create a template
 //
+// Needs the scope `templates:write`.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/templates (the `CreateTemplate` operationId).
@@ -2962,7 +3261,7 @@ func (c *Client) CreateTemplate(ctx context.Context, params *CreateTemplateParam
 
 // DeleteTemplate Delete a template
 //
-// Emails that were accepted with it are still sent.
+// Emails that were accepted with it are still sent. Needs the scope `templates:write`.
 //
 // Corresponds with DELETE /api/v1/templates/{name} (the `DeleteTemplate` operationId).
 func (c *Client) DeleteTemplate(ctx context.Context, name string, params *DeleteTemplateParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2979,6 +3278,8 @@ func (c *Client) DeleteTemplate(ctx context.Context, name string, params *Delete
 
 // GetTemplate Get a template
 //
+// Needs the scope `templates:read`.
+//
 // Corresponds with GET /api/v1/templates/{name} (the `GetTemplate` operationId).
 func (c *Client) GetTemplate(ctx context.Context, name string, params *GetTemplateParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTemplateRequest(c.Server, name, params)
@@ -2994,7 +3295,7 @@ func (c *Client) GetTemplate(ctx context.Context, name string, params *GetTempla
 
 // UpdateTemplateWithBody Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3013,7 +3314,7 @@ func (c *Client) UpdateTemplateWithBody(ctx context.Context, name string, params
 
 // UpdateTemplate Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3032,6 +3333,8 @@ func (c *Client) UpdateTemplate(ctx context.Context, name string, params *Update
 
 // GetTenantDeletion See how far a deletion is
 //
+// Needs the scope `tenants:read`.
+//
 // Corresponds with GET /api/v1/tenant-deletions/{id} (the `GetTenantDeletion` operationId).
 func (c *Client) GetTenantDeletion(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTenantDeletionRequest(c.Server, id)
@@ -3046,6 +3349,8 @@ func (c *Client) GetTenantDeletion(ctx context.Context, id string, reqEditors ..
 }
 
 // ListTenants List tenants
+//
+// Needs the scope `tenants:read`.
 //
 // Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
 func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3062,7 +3367,7 @@ func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, req
 
 // CreateTenantWithBody Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3081,7 +3386,7 @@ func (c *Client) CreateTenantWithBody(ctx context.Context, params *CreateTenantP
 
 // CreateTenant Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3100,7 +3405,7 @@ func (c *Client) CreateTenant(ctx context.Context, params *CreateTenantParams, b
 
 // DeleteTenant Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.
+// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
 //
 // Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 func (c *Client) DeleteTenant(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3117,6 +3422,8 @@ func (c *Client) DeleteTenant(ctx context.Context, id string, reqEditors ...Requ
 
 // GetTenant Get a tenant
 //
+// Needs the scope `tenants:read`.
+//
 // Corresponds with GET /api/v1/tenants/{id} (the `GetTenant` operationId).
 func (c *Client) GetTenant(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTenantRequest(c.Server, id)
@@ -3132,7 +3439,7 @@ func (c *Client) GetTenant(ctx context.Context, id string, reqEditors ...Request
 
 // UpdateTenantWithBody Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3151,7 +3458,7 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, contentTyp
 
 // UpdateTenant Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3170,6 +3477,8 @@ func (c *Client) UpdateTenant(ctx context.Context, id string, body UpdateTenantJ
 
 // GetTenantUsage See where a tenant stands against its limits
 //
+// Needs the scope `tenants:read`.
+//
 // Corresponds with GET /api/v1/tenants/{id}/usage (the `GetTenantUsage` operationId).
 func (c *Client) GetTenantUsage(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTenantUsageRequest(c.Server, id)
@@ -3184,6 +3493,8 @@ func (c *Client) GetTenantUsage(ctx context.Context, id string, reqEditors ...Re
 }
 
 // GetUsage See where the tenant stands against its limits
+//
+// Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/usage (the `GetUsage` operationId).
 func (c *Client) GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3387,6 +3698,79 @@ func NewRevokeApiKeyRequest(server string, id string, params *RevokeApiKeyParams
 			}
 
 			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateApiKeyRequest calls the generic RotateApiKey builder with application/json body
+func NewRotateApiKeyRequest(server string, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateApiKeyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRotateApiKeyRequestWithBody constructs an http.Request for the RotateApiKey method, with any body, and a specified content type
+func NewRotateApiKeyRequestWithBody(server string, id string, params *RotateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/api-keys/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
 	}
@@ -4618,6 +5002,68 @@ func NewRevokeOperatorKeyRequest(server string, id string) (*http.Request, error
 	return req, nil
 }
 
+// NewRotateOperatorKeyRequest calls the generic RotateOperatorKey builder with application/json body
+func NewRotateOperatorKeyRequest(server string, id string, params *RotateOperatorKeyParams, body RotateOperatorKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateOperatorKeyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRotateOperatorKeyRequestWithBody constructs an http.Request for the RotateOperatorKey method, with any body, and a specified content type
+func NewRotateOperatorKeyRequestWithBody(server string, id string, params *RotateOperatorKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/operator-keys/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListTemplatesRequest constructs an http.Request for the ListTemplates method
 func NewListTemplatesRequest(server string, params *ListTemplatesParams) (*http.Request, error) {
 	var err error
@@ -5317,12 +5763,16 @@ type ClientWithResponsesInterface interface {
 
 	// ListApiKeysWithResponse List the tenant's keys
 	//
+	// Needs the scope `keys:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/api-keys (the `ListApiKeys` operationId).
 	ListApiKeysWithResponse(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*ListApiKeysResponse, error)
 
 	// CreateApiKeyWithBodyWithResponse Create a key of the tenant
+	//
+	// Needs the scope `keys:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5331,6 +5781,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateApiKeyWithResponse Create a key of the tenant
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/api-keys (the `CreateApiKey` operationId).
@@ -5338,12 +5790,34 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeApiKeyWithResponse Revoke a key of the tenant
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeApiKey` operationId).
 	RevokeApiKeyWithResponse(ctx context.Context, id string, params *RevokeApiKeyParams, reqEditors ...RequestEditorFn) (*RevokeApiKeyResponse, error)
 
+	// RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithBodyWithResponse(ctx context.Context, id string, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyResponse, error)
+
+	// RotateApiKeyWithResponse Replace a key of the tenant by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithResponse(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyResponse, error)
+
 	// ListBulkSendsWithResponse List bulk sends
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5352,7 +5826,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateBulkSendWithBodyWithResponse Send an email to up to 1,000,000 recipients
 	//
-	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
+	// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5361,6 +5835,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetBulkSendWithResponse See how far a bulk send is
 	//
+	// Needs the scope `emails:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/bulk-sends/{id} (the `GetBulkSend` operationId).
@@ -5368,7 +5844,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelBulkSendWithResponse Cancel what of a bulk send is not sent yet
 	//
-	// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused.
+	// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused. Needs the scope `emails:send`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5377,7 +5853,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListBulkSendErrorsWithResponse List why lines were rejected
 	//
-	// In the order of the lines; the first 10,000 reasons are kept.
+	// In the order of the lines; the first 10,000 reasons are kept. Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5386,7 +5862,7 @@ type ClientWithResponsesInterface interface {
 
 	// PauseBulkSendWithResponse Queue no more of a bulk send
 	//
-	// What is queued already, at most some 2,500 lines, is sent all the same.
+	// What is queued already, at most some 2,500 lines, is sent all the same. Needs the scope `emails:send`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5395,12 +5871,16 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeBulkSendWithResponse Go on with a paused bulk send
 	//
+	// Needs the scope `emails:send`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/bulk-sends/{id}/resume (the `ResumeBulkSend` operationId).
 	ResumeBulkSendWithResponse(ctx context.Context, id string, params *ResumeBulkSendParams, reqEditors ...RequestEditorFn) (*ResumeBulkSendResponse, error)
 
 	// ListEmailsWithResponse List emails
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5409,7 +5889,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithBodyWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5418,7 +5898,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5427,7 +5907,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5436,7 +5916,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5445,6 +5925,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetEmailWithResponse See what became of an email
 	//
+	// Needs the scope `emails:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
@@ -5452,7 +5934,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5461,7 +5943,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5470,7 +5952,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelEmailWithResponse Cancel what of an email is not sent yet
 	//
-	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+	// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. Needs the scope `emails:send`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5479,7 +5961,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetEmailContentWithResponse See what an email says
 	//
-	// Rendered as it is sent: with the template version that the email is pinned to.
+	// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5488,7 +5970,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetryEmailWithResponse Try an email again now
 	//
-	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+	// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours. Needs the scope `emails:send`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5497,7 +5979,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetEmailTimelineWithResponse See everything that happened to an email
 	//
-	// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+	// Waits and why, every attempt with its SMTP dialogue, and what comes next. Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5506,7 +5988,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListEventsWithResponse Read the log of events
 	//
-	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+	// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet. Needs the scope `events:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5515,12 +5997,16 @@ type ClientWithResponsesInterface interface {
 
 	// ListOperatorKeysWithResponse List operator keys
 	//
+	// Needs the scope `keys:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/operator-keys (the `ListOperatorKeys` operationId).
 	ListOperatorKeysWithResponse(ctx context.Context, params *ListOperatorKeysParams, reqEditors ...RequestEditorFn) (*ListOperatorKeysResponse, error)
 
 	// CreateOperatorKeyWithBodyWithResponse Create an operator key
+	//
+	// Needs the scope `keys:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5529,6 +6015,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOperatorKeyWithResponse Create an operator key
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
@@ -5536,12 +6024,34 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeOperatorKeyWithResponse Revoke an operator key
 	//
+	// Needs the scope `keys:write`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/operator-keys/{id} (the `RevokeOperatorKey` operationId).
 	RevokeOperatorKeyWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*RevokeOperatorKeyResponse, error)
 
+	// RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+	RotateOperatorKeyWithBodyWithResponse(ctx context.Context, id string, params *RotateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOperatorKeyResponse, error)
+
+	// RotateOperatorKeyWithResponse Replace an operator key by a new one
+	//
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+	RotateOperatorKeyWithResponse(ctx context.Context, id string, params *RotateOperatorKeyParams, body RotateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOperatorKeyResponse, error)
+
 	// ListTemplatesWithResponse List templates
+	//
+	// Needs the scope `templates:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5550,12 +6060,16 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTemplateWithBodyWithResponse Create a template
 	//
+	// Needs the scope `templates:write`.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/templates (the `CreateTemplate` operationId).
 	CreateTemplateWithBodyWithResponse(ctx context.Context, params *CreateTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTemplateResponse, error)
 
 	// CreateTemplateWithResponse Create a template
+	//
+	// Needs the scope `templates:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5564,7 +6078,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteTemplateWithResponse Delete a template
 	//
-	// Emails that were accepted with it are still sent.
+	// Emails that were accepted with it are still sent. Needs the scope `templates:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5573,6 +6087,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetTemplateWithResponse Get a template
 	//
+	// Needs the scope `templates:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/templates/{name} (the `GetTemplate` operationId).
@@ -5580,7 +6096,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithBodyWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5589,7 +6105,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5598,12 +6114,16 @@ type ClientWithResponsesInterface interface {
 
 	// GetTenantDeletionWithResponse See how far a deletion is
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/tenant-deletions/{id} (the `GetTenantDeletion` operationId).
 	GetTenantDeletionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetTenantDeletionResponse, error)
 
 	// ListTenantsWithResponse List tenants
+	//
+	// Needs the scope `tenants:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5612,7 +6132,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithBodyWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5621,7 +6141,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5630,7 +6150,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteTenantWithResponse Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.
+	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5639,6 +6159,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetTenantWithResponse Get a tenant
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/tenants/{id} (the `GetTenant` operationId).
@@ -5646,7 +6168,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithBodyWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5655,7 +6177,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5664,12 +6186,16 @@ type ClientWithResponsesInterface interface {
 
 	// GetTenantUsageWithResponse See where a tenant stands against its limits
 	//
+	// Needs the scope `tenants:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/tenants/{id}/usage (the `GetTenantUsage` operationId).
 	GetTenantUsageWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetTenantUsageResponse, error)
 
 	// GetUsageWithResponse See where the tenant stands against its limits
+	//
+	// Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5941,6 +6467,103 @@ func (r RevokeApiKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeApiKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RotateApiKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewAPIKey
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RotateApiKeyResponse) GetJSON201() *NewAPIKey {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RotateApiKeyResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateApiKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateApiKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateApiKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateApiKeyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7869,6 +8492,103 @@ func (r RevokeOperatorKeyResponse) ContentType() string {
 	return ""
 }
 
+type RotateOperatorKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewAPIKey
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RotateOperatorKeyResponse) GetJSON201() *NewAPIKey {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RotateOperatorKeyResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateOperatorKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateOperatorKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateOperatorKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateOperatorKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTemplatesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9048,6 +9768,8 @@ func (r GetUsageResponse) ContentType() string {
 
 // ListApiKeysWithResponse List the tenant's keys
 //
+// Needs the scope `keys:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/api-keys (the `ListApiKeys` operationId).
@@ -9060,6 +9782,8 @@ func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, param
 }
 
 // CreateApiKeyWithBodyWithResponse Create a key of the tenant
+//
+// Needs the scope `keys:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9074,6 +9798,8 @@ func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateApiKeyWithResponse Create a key of the tenant
 //
+// Needs the scope `keys:write`.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/api-keys (the `CreateApiKey` operationId).
@@ -9087,6 +9813,8 @@ func (c *ClientWithResponses) CreateApiKeyWithResponse(ctx context.Context, para
 
 // RevokeApiKeyWithResponse Revoke a key of the tenant
 //
+// Needs the scope `keys:write`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/api-keys/{id} (the `RevokeApiKey` operationId).
@@ -9098,7 +9826,39 @@ func (c *ClientWithResponses) RevokeApiKeyWithResponse(ctx context.Context, id s
 	return ParseRevokeApiKeyResponse(rsp)
 }
 
+// RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *ClientWithResponses) RotateApiKeyWithBodyWithResponse(ctx context.Context, id string, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyResponse, error) {
+	rsp, err := c.RotateApiKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateApiKeyResponse(rsp)
+}
+
+// RotateApiKeyWithResponse Replace a key of the tenant by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *ClientWithResponses) RotateApiKeyWithResponse(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyResponse, error) {
+	rsp, err := c.RotateApiKey(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateApiKeyResponse(rsp)
+}
+
 // ListBulkSendsWithResponse List bulk sends
+//
+// Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9113,7 +9873,7 @@ func (c *ClientWithResponses) ListBulkSendsWithResponse(ctx context.Context, par
 
 // CreateBulkSendWithBodyWithResponse Send an email to up to 1,000,000 recipients
 //
-// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
+// The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9128,6 +9888,8 @@ func (c *ClientWithResponses) CreateBulkSendWithBodyWithResponse(ctx context.Con
 
 // GetBulkSendWithResponse See how far a bulk send is
 //
+// Needs the scope `emails:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/bulk-sends/{id} (the `GetBulkSend` operationId).
@@ -9141,7 +9903,7 @@ func (c *ClientWithResponses) GetBulkSendWithResponse(ctx context.Context, id st
 
 // CancelBulkSendWithResponse Cancel what of a bulk send is not sent yet
 //
-// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused.
+// Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused. Needs the scope `emails:send`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9156,7 +9918,7 @@ func (c *ClientWithResponses) CancelBulkSendWithResponse(ctx context.Context, id
 
 // ListBulkSendErrorsWithResponse List why lines were rejected
 //
-// In the order of the lines; the first 10,000 reasons are kept.
+// In the order of the lines; the first 10,000 reasons are kept. Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9171,7 +9933,7 @@ func (c *ClientWithResponses) ListBulkSendErrorsWithResponse(ctx context.Context
 
 // PauseBulkSendWithResponse Queue no more of a bulk send
 //
-// What is queued already, at most some 2,500 lines, is sent all the same.
+// What is queued already, at most some 2,500 lines, is sent all the same. Needs the scope `emails:send`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9186,6 +9948,8 @@ func (c *ClientWithResponses) PauseBulkSendWithResponse(ctx context.Context, id 
 
 // ResumeBulkSendWithResponse Go on with a paused bulk send
 //
+// Needs the scope `emails:send`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/bulk-sends/{id}/resume (the `ResumeBulkSend` operationId).
@@ -9198,6 +9962,8 @@ func (c *ClientWithResponses) ResumeBulkSendWithResponse(ctx context.Context, id
 }
 
 // ListEmailsWithResponse List emails
+//
+// Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9212,7 +9978,7 @@ func (c *ClientWithResponses) ListEmailsWithResponse(ctx context.Context, params
 
 // SendEmailWithBodyWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9227,7 +9993,7 @@ func (c *ClientWithResponses) SendEmailWithBodyWithResponse(ctx context.Context,
 
 // SendEmailWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9242,7 +10008,7 @@ func (c *ClientWithResponses) SendEmailWithResponse(ctx context.Context, params 
 
 // SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9257,7 +10023,7 @@ func (c *ClientWithResponses) SendEmailBatchWithBodyWithResponse(ctx context.Con
 
 // SendEmailBatchWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9272,6 +10038,8 @@ func (c *ClientWithResponses) SendEmailBatchWithResponse(ctx context.Context, pa
 
 // GetEmailWithResponse See what became of an email
 //
+// Needs the scope `emails:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/emails/{id} (the `GetEmail` operationId).
@@ -9285,7 +10053,7 @@ func (c *ClientWithResponses) GetEmailWithResponse(ctx context.Context, id strin
 
 // RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9300,7 +10068,7 @@ func (c *ClientWithResponses) RescheduleEmailWithBodyWithResponse(ctx context.Co
 
 // RescheduleEmailWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9315,7 +10083,7 @@ func (c *ClientWithResponses) RescheduleEmailWithResponse(ctx context.Context, i
 
 // CancelEmailWithResponse Cancel what of an email is not sent yet
 //
-// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+// Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. Needs the scope `emails:send`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9330,7 +10098,7 @@ func (c *ClientWithResponses) CancelEmailWithResponse(ctx context.Context, id st
 
 // GetEmailContentWithResponse See what an email says
 //
-// Rendered as it is sent: with the template version that the email is pinned to.
+// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9345,7 +10113,7 @@ func (c *ClientWithResponses) GetEmailContentWithResponse(ctx context.Context, i
 
 // RetryEmailWithResponse Try an email again now
 //
-// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+// For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours. Needs the scope `emails:send`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9360,7 +10128,7 @@ func (c *ClientWithResponses) RetryEmailWithResponse(ctx context.Context, id str
 
 // GetEmailTimelineWithResponse See everything that happened to an email
 //
-// Waits and why, every attempt with its SMTP dialogue, and what comes next.
+// Waits and why, every attempt with its SMTP dialogue, and what comes next. Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9375,7 +10143,7 @@ func (c *ClientWithResponses) GetEmailTimelineWithResponse(ctx context.Context, 
 
 // ListEventsWithResponse Read the log of events
 //
-// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+// What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet. Needs the scope `events:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9390,6 +10158,8 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 
 // ListOperatorKeysWithResponse List operator keys
 //
+// Needs the scope `keys:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/operator-keys (the `ListOperatorKeys` operationId).
@@ -9402,6 +10172,8 @@ func (c *ClientWithResponses) ListOperatorKeysWithResponse(ctx context.Context, 
 }
 
 // CreateOperatorKeyWithBodyWithResponse Create an operator key
+//
+// Needs the scope `keys:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9416,6 +10188,8 @@ func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.
 
 // CreateOperatorKeyWithResponse Create an operator key
 //
+// Needs the scope `keys:write`.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/operator-keys (the `CreateOperatorKey` operationId).
@@ -9429,6 +10203,8 @@ func (c *ClientWithResponses) CreateOperatorKeyWithResponse(ctx context.Context,
 
 // RevokeOperatorKeyWithResponse Revoke an operator key
 //
+// Needs the scope `keys:write`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/operator-keys/{id} (the `RevokeOperatorKey` operationId).
@@ -9440,7 +10216,39 @@ func (c *ClientWithResponses) RevokeOperatorKeyWithResponse(ctx context.Context,
 	return ParseRevokeOperatorKeyResponse(rsp)
 }
 
+// RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+func (c *ClientWithResponses) RotateOperatorKeyWithBodyWithResponse(ctx context.Context, id string, params *RotateOperatorKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateOperatorKeyResponse, error) {
+	rsp, err := c.RotateOperatorKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOperatorKeyResponse(rsp)
+}
+
+// RotateOperatorKeyWithResponse Replace an operator key by a new one
+//
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/operator-keys/{id}/rotate (the `RotateOperatorKey` operationId).
+func (c *ClientWithResponses) RotateOperatorKeyWithResponse(ctx context.Context, id string, params *RotateOperatorKeyParams, body RotateOperatorKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateOperatorKeyResponse, error) {
+	rsp, err := c.RotateOperatorKey(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateOperatorKeyResponse(rsp)
+}
+
 // ListTemplatesWithResponse List templates
+//
+// Needs the scope `templates:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9455,6 +10263,8 @@ func (c *ClientWithResponses) ListTemplatesWithResponse(ctx context.Context, par
 
 // CreateTemplateWithBodyWithResponse Create a template
 //
+// Needs the scope `templates:write`.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/templates (the `CreateTemplate` operationId).
@@ -9467,6 +10277,8 @@ func (c *ClientWithResponses) CreateTemplateWithBodyWithResponse(ctx context.Con
 }
 
 // CreateTemplateWithResponse Create a template
+//
+// Needs the scope `templates:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9481,7 +10293,7 @@ func (c *ClientWithResponses) CreateTemplateWithResponse(ctx context.Context, pa
 
 // DeleteTemplateWithResponse Delete a template
 //
-// Emails that were accepted with it are still sent.
+// Emails that were accepted with it are still sent. Needs the scope `templates:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9496,6 +10308,8 @@ func (c *ClientWithResponses) DeleteTemplateWithResponse(ctx context.Context, na
 
 // GetTemplateWithResponse Get a template
 //
+// Needs the scope `templates:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/templates/{name} (the `GetTemplate` operationId).
@@ -9509,7 +10323,7 @@ func (c *ClientWithResponses) GetTemplateWithResponse(ctx context.Context, name 
 
 // UpdateTemplateWithBodyWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9524,7 +10338,7 @@ func (c *ClientWithResponses) UpdateTemplateWithBodyWithResponse(ctx context.Con
 
 // UpdateTemplateWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9539,6 +10353,8 @@ func (c *ClientWithResponses) UpdateTemplateWithResponse(ctx context.Context, na
 
 // GetTenantDeletionWithResponse See how far a deletion is
 //
+// Needs the scope `tenants:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/tenant-deletions/{id} (the `GetTenantDeletion` operationId).
@@ -9551,6 +10367,8 @@ func (c *ClientWithResponses) GetTenantDeletionWithResponse(ctx context.Context,
 }
 
 // ListTenantsWithResponse List tenants
+//
+// Needs the scope `tenants:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9565,7 +10383,7 @@ func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, param
 
 // CreateTenantWithBodyWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9580,7 +10398,7 @@ func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Conte
 
 // CreateTenantWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9595,7 +10413,7 @@ func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, para
 
 // DeleteTenantWithResponse Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.
+// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9610,6 +10428,8 @@ func (c *ClientWithResponses) DeleteTenantWithResponse(ctx context.Context, id s
 
 // GetTenantWithResponse Get a tenant
 //
+// Needs the scope `tenants:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/tenants/{id} (the `GetTenant` operationId).
@@ -9623,7 +10443,7 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, id stri
 
 // UpdateTenantWithBodyWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9638,7 +10458,7 @@ func (c *ClientWithResponses) UpdateTenantWithBodyWithResponse(ctx context.Conte
 
 // UpdateTenantWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9653,6 +10473,8 @@ func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, id s
 
 // GetTenantUsageWithResponse See where a tenant stands against its limits
 //
+// Needs the scope `tenants:read`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/v1/tenants/{id}/usage (the `GetTenantUsage` operationId).
@@ -9665,6 +10487,8 @@ func (c *ClientWithResponses) GetTenantUsageWithResponse(ctx context.Context, id
 }
 
 // GetUsageWithResponse See where the tenant stands against its limits
+//
+// Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9878,6 +10702,88 @@ func ParseRevokeApiKeyResponse(rsp *http.Response) (*RevokeApiKeyResponse, error
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateApiKeyResponse parses an HTTP response from a RotateApiKeyWithResponse call
+func ParseRotateApiKeyResponse(rsp *http.Response) (*RotateApiKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateApiKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewAPIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest Problem
@@ -11539,6 +12445,88 @@ func ParseRevokeOperatorKeyResponse(rsp *http.Response) (*RevokeOperatorKeyRespo
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateOperatorKeyResponse parses an HTTP response from a RotateOperatorKeyWithResponse call
+func ParseRotateOperatorKeyResponse(rsp *http.Response) (*RotateOperatorKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateOperatorKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewAPIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest Problem

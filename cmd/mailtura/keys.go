@@ -27,7 +27,7 @@ func (c createOperatorCmd) Run(ctx context.Context) error {
 	}
 	defer s.Close()
 	key := apikey.New(apikey.Operator)
-	if _, err := s.CreateOperatorKey(ctx, c.Name, key); err != nil {
+	if _, err := s.CreateOperatorKey(ctx, store.NewKey{Name: c.Name, Key: key}); err != nil {
 		return err
 	}
 	fmt.Println(key.Text())
@@ -47,6 +47,6 @@ func ensureOperatorKey(ctx context.Context, s *store.Store, text string) error {
 	if f, ok := fault.As(err); !ok || f.Kind != fault.NotFound {
 		return err
 	}
-	_, err = s.CreateOperatorKey(ctx, "given at start", key)
+	_, err = s.CreateOperatorKey(ctx, store.NewKey{Name: "given at start", Key: key})
 	return err
 }

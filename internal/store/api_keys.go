@@ -21,6 +21,19 @@ type APIKey struct {
 	Prefix    string
 	CreatedAt time.Time
 	RevokedAt *time.Time
+
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+	ReplacedBy *uuid.UUID // by a rotation
+	Grant      apikey.Grant
+}
+
+// NewKey is a key to be stored.
+type NewKey struct {
+	Name      string
+	Key       apikey.Key
+	ExpiresAt *time.Time
+	Grant     apikey.Grant
 }
 
 // Credential is what authentication needs of a key.
@@ -30,6 +43,8 @@ type Credential struct {
 	TenantStatus tenant.Status
 	Hash         []byte
 	Revoked      bool
+	ExpiresAt    *time.Time
+	Grant        apikey.Grant
 }
 
 // Credential finds the key with a public prefix; fault not_found.
@@ -38,7 +53,7 @@ func (s *Store) Credential(ctx context.Context, prefix string) (Credential, erro
 	if err != nil {
 		return Credential{}, translate("get key", err)
 	}
-	c := Credential{ID: row.ID, Hash: row.Hash, Revoked: row.RevokedAt != nil}
+	c := Credential{ID: row.ID, Hash: row.Hash, Revoked: row.RevokedAt != nil, ExpiresAt: row.ExpiresAt, Grant: toGrant(row.Scopes)}
 	if row.TenantID != nil {
 		c.TenantID = *row.TenantID
 	}
@@ -49,19 +64,26 @@ func (s *Store) Credential(ctx context.Context, prefix string) (Credential, erro
 }
 
 // CreateTenantKey stores a tenant's key.
-func (s *Store) CreateTenantKey(ctx context.Context, tenantID, name string, k apikey.Key) (created APIKey, err error) {
+func (s *Store) CreateTenantKey(ctx context.Context, tenantID string, k NewKey) (created APIKey, err error) {
 	err = s.inTenant(ctx, "create key", tenantID, func(q *db.Queries) error {
-		row, err := q.InsertAPIKey(ctx, db.InsertAPIKeyParams{ID: id.New(), TenantID: &tenantID, Name: name, Prefix: k.Prefix, Hash: k.Hash()})
-		created = toAPIKey(row)
+		created, err = insertKey(ctx, q, &tenantID, k)
 		return err
 	})
 	return created, err
 }
 
 // CreateOperatorKey stores an operator key.
-func (s *Store) CreateOperatorKey(ctx context.Context, name string, k apikey.Key) (APIKey, error) {
-	row, err := s.q.InsertAPIKey(ctx, db.InsertAPIKeyParams{ID: id.New(), Name: name, Prefix: k.Prefix, Hash: k.Hash()})
-	return toAPIKey(row), translate("create operator key", err)
+func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey) (APIKey, error) {
+	created, err := insertKey(ctx, s.q, nil, k)
+	return created, translate("create operator key", err)
+}
+
+func insertKey(ctx context.Context, q *db.Queries, tenantID *string, k NewKey) (APIKey, error) {
+	row, err := q.InsertAPIKey(ctx, db.InsertAPIKeyParams{
+		ID: id.New(), TenantID: tenantID, Name: k.Name, Prefix: k.Key.Prefix, Hash: k.Key.Hash(),
+		ExpiresAt: k.ExpiresAt, Scopes: fromGrant(k.Grant),
+	})
+	return toAPIKey(row), err
 }
 
 // ListTenantKeys lists a tenant's keys, newest first.
@@ -129,9 +151,34 @@ func keyPage(rows []db.ApiKey, limit int) (items []APIKey, next string) {
 }
 
 func toAPIKey(row db.ApiKey) APIKey {
-	k := APIKey{ID: row.ID, Name: row.Name, Prefix: row.Prefix, CreatedAt: row.CreatedAt, RevokedAt: row.RevokedAt}
+	k := APIKey{
+		ID: row.ID, Name: row.Name, Prefix: row.Prefix, CreatedAt: row.CreatedAt, RevokedAt: row.RevokedAt,
+		ExpiresAt: row.ExpiresAt, LastUsedAt: row.LastUsedAt, ReplacedBy: row.ReplacedBy, Grant: toGrant(row.Scopes),
+	}
 	if row.TenantID != nil {
 		k.TenantID = *row.TenantID
 	}
 	return k
+}
+
+func toGrant(scopes []string) apikey.Grant {
+	if scopes == nil {
+		return nil
+	}
+	grant := make(apikey.Grant, len(scopes))
+	for i, scope := range scopes {
+		grant[i] = apikey.Scope(scope)
+	}
+	return grant
+}
+
+func fromGrant(grant apikey.Grant) []string {
+	if grant == nil {
+		return nil
+	}
+	scopes := make([]string, len(grant))
+	for i, scope := range grant {
+		scopes[i] = string(scope)
+	}
+	return scopes
 }

@@ -27,7 +27,7 @@ func (b *bundle) fill(tenantID string) email.Email {
 	_, err = b.CreateTemplate(b.t.Context(), tenantID, newTemplate("two"))
 	require.NoError(b.t, err)
 	for _, name := range []string{"one", "two"} {
-		_, err := b.CreateTenantKey(b.t.Context(), tenantID, name, apikey.New(apikey.Tenant))
+		_, err := b.CreateTenantKey(b.t.Context(), tenantID, store.NewKey{Name: name, Key: apikey.New(apikey.Tenant)})
 		require.NoError(b.t, err)
 		require.NoError(b.t, b.KeepAnswer(b.t.Context(), tenantID, name, newAnswer(name), time.Now()))
 	}

@@ -1,11 +1,11 @@
 -- name: InsertAPIKey :one
-INSERT INTO api_keys (id, tenant_id, name, prefix, hash)
-VALUES (@id, sqlc.narg(tenant_id)::text, @name, @prefix, @hash)
+INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes)
+VALUES (@id, sqlc.narg(tenant_id)::text, @name, @prefix, @hash, sqlc.narg(expires_at)::timestamptz, sqlc.narg(scopes)::text[])
 RETURNING *;
 
 -- name: GetAPIKeyByPrefix :one
 -- The key with its tenant's status; the tenant columns are null for an operator key.
-SELECT k.id, k.tenant_id, k.hash, k.revoked_at, t.status AS tenant_status
+SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, t.status AS tenant_status
 FROM api_keys k LEFT JOIN tenants t ON t.id = k.tenant_id
 WHERE k.prefix = @prefix;
 
@@ -23,6 +23,21 @@ UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id AND 
 
 -- name: RevokeAllTenantAPIKeys :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = @tenant_id::text;
+
+-- name: LockTenantAPIKey :one
+SELECT * FROM api_keys WHERE id = @id AND tenant_id = @tenant_id::text FOR NO KEY UPDATE;
+
+-- name: LockOperatorAPIKey :one
+SELECT * FROM api_keys WHERE id = @id AND tenant_id IS NULL FOR NO KEY UPDATE;
+
+-- name: ReplaceAPIKey :exec
+-- The key ends when it was to end, or before that at the end of the overlap.
+UPDATE api_keys SET replaced_by = @replaced_by::uuid, expires_at = least(expires_at, @ends_at::timestamptz) WHERE id = @id;
+
+-- name: TouchAPIKeys :exec
+-- A key that is being changed is left out: its next use counts.
+UPDATE api_keys SET last_used_at = greatest(last_used_at, @used_at::timestamptz)
+WHERE id IN (SELECT id FROM api_keys WHERE id = ANY(@ids::uuid[]) FOR NO KEY UPDATE SKIP LOCKED);
 
 -- name: CountOperatorAPIKeys :one
 SELECT count(*) FROM api_keys WHERE tenant_id IS NULL AND revoked_at IS NULL;

@@ -11,10 +11,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the tenant's keys */
+        /**
+         * List the tenant's keys
+         * @description Needs the scope `keys:read`.
+         */
         get: operations["list-api-keys"];
         put?: never;
-        /** Create a key of the tenant */
+        /**
+         * Create a key of the tenant
+         * @description Needs the scope `keys:write`.
+         */
         post: operations["create-api-key"];
         delete?: never;
         options?: never;
@@ -32,8 +38,31 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke a key of the tenant */
+        /**
+         * Revoke a key of the tenant
+         * @description Needs the scope `keys:write`.
+         */
         delete: operations["revoke-api-key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace a key of the tenant by a new one
+         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         */
+        post: operations["rotate-api-key"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -46,12 +75,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List bulk sends */
+        /**
+         * List bulk sends
+         * @description Needs the scope `emails:read`.
+         */
         get: operations["list-bulk-sends"];
         put?: never;
         /**
          * Send an email to up to 1,000,000 recipients
-         * @description The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered.
+         * @description The body is NDJSON: a BulkEmail on the first line, which all share, then a BulkLine on each. It is read as it comes. A line that is wrong is reported by its number, and leaves the others alone. Nothing is sent before the upload is complete; an upload that is cut off is cancelled. 202 means that all accepted lines are on disk and will be sent. With an Idempotency-Key an upload is repeated as a whole: when the first one was answered, or would have been, the answer is its; when it is under way, 409 idempotency_key_in_progress; when it was cut off, the repeat is taken in in its place, up to a minute later if the server has crashed. Another body is 409 idempotency_key_reused. An upload of which no line was accepted is not remembered. Needs the scope `emails:send`.
          */
         post: operations["create-bulk-send"];
         delete?: never;
@@ -67,7 +99,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** See how far a bulk send is */
+        /**
+         * See how far a bulk send is
+         * @description Needs the scope `emails:read`.
+         */
         get: operations["get-bulk-send"];
         put?: never;
         post?: never;
@@ -88,7 +123,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel what of a bulk send is not sent yet
-         * @description Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused.
+         * @description Lines that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. An upload that is under way is refused. Needs the scope `emails:send`.
          */
         post: operations["cancel-bulk-send"];
         delete?: never;
@@ -106,7 +141,7 @@ export interface paths {
         };
         /**
          * List why lines were rejected
-         * @description In the order of the lines; the first 10,000 reasons are kept.
+         * @description In the order of the lines; the first 10,000 reasons are kept. Needs the scope `emails:read`.
          */
         get: operations["list-bulk-send-errors"];
         put?: never;
@@ -128,7 +163,7 @@ export interface paths {
         put?: never;
         /**
          * Queue no more of a bulk send
-         * @description What is queued already, at most some 2,500 lines, is sent all the same.
+         * @description What is queued already, at most some 2,500 lines, is sent all the same. Needs the scope `emails:send`.
          */
         post: operations["pause-bulk-send"];
         delete?: never;
@@ -146,7 +181,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on with a paused bulk send */
+        /**
+         * Go on with a paused bulk send
+         * @description Needs the scope `emails:send`.
+         */
         post: operations["resume-bulk-send"];
         delete?: never;
         options?: never;
@@ -161,12 +199,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List emails */
+        /**
+         * List emails
+         * @description Needs the scope `emails:read`.
+         */
         get: operations["list-emails"];
         put?: never;
         /**
          * Send an email
-         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429.
+         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
          */
         post: operations["send-email"];
         delete?: never;
@@ -186,7 +227,7 @@ export interface paths {
         put?: never;
         /**
          * Send up to 1000 emails
-         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction.
+         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
          */
         post: operations["send-email-batch"];
         delete?: never;
@@ -202,7 +243,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** See what became of an email */
+        /**
+         * See what became of an email
+         * @description Needs the scope `emails:read`.
+         */
         get: operations["get-email"];
         put?: never;
         post?: never;
@@ -211,7 +255,7 @@ export interface paths {
         head?: never;
         /**
          * Change when a scheduled email is sent
-         * @description For an email that is scheduled or held. A time in the past means at once.
+         * @description For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
          */
         patch: operations["reschedule-email"];
         trace?: never;
@@ -227,7 +271,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel what of an email is not sent yet
-         * @description Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on.
+         * @description Recipients that are scheduled, held, queued or deferred become cancelled, and what was never tried counts no longer against the daily limit. A hand-over that is under way goes on. Needs the scope `emails:send`.
          */
         post: operations["cancel-email"];
         delete?: never;
@@ -245,7 +289,7 @@ export interface paths {
         };
         /**
          * See what an email says
-         * @description Rendered as it is sent: with the template version that the email is pinned to.
+         * @description Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
          */
         get: operations["get-email-content"];
         put?: never;
@@ -267,7 +311,7 @@ export interface paths {
         put?: never;
         /**
          * Try an email again now
-         * @description For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours.
+         * @description For recipients that are deferred, failed, expired, or unknown (cut off before the answer, and held): they are sent now, under the same Message-ID, and tried for another 72 hours. Needs the scope `emails:send`.
          */
         post: operations["retry-email"];
         delete?: never;
@@ -285,7 +329,7 @@ export interface paths {
         };
         /**
          * See everything that happened to an email
-         * @description Waits and why, every attempt with its SMTP dialogue, and what comes next.
+         * @description Waits and why, every attempt with its SMTP dialogue, and what comes next. Needs the scope `emails:read`.
          */
         get: operations["get-email-timeline"];
         put?: never;
@@ -305,7 +349,7 @@ export interface paths {
         };
         /**
          * Read the log of events
-         * @description What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet.
+         * @description What happened to a tenant's emails and limits, oldest first. Nothing is ever added before an event that was given, so a reader that goes on with `after` misses nothing and gets nothing twice. An empty page means that there is nothing new yet. Needs the scope `events:read`.
          */
         get: operations["list-events"];
         put?: never;
@@ -323,10 +367,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List operator keys */
+        /**
+         * List operator keys
+         * @description Needs the scope `keys:read`.
+         */
         get: operations["list-operator-keys"];
         put?: never;
-        /** Create an operator key */
+        /**
+         * Create an operator key
+         * @description Needs the scope `keys:write`.
+         */
         post: operations["create-operator-key"];
         delete?: never;
         options?: never;
@@ -344,8 +394,31 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an operator key */
+        /**
+         * Revoke an operator key
+         * @description Needs the scope `keys:write`.
+         */
         delete: operations["revoke-operator-key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operator-keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace an operator key by a new one
+         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         */
+        post: operations["rotate-operator-key"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -358,10 +431,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List templates */
+        /**
+         * List templates
+         * @description Needs the scope `templates:read`.
+         */
         get: operations["list-templates"];
         put?: never;
-        /** Create a template */
+        /**
+         * Create a template
+         * @description Needs the scope `templates:write`.
+         */
         post: operations["create-template"];
         delete?: never;
         options?: never;
@@ -376,17 +455,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a template */
+        /**
+         * Get a template
+         * @description Needs the scope `templates:read`.
+         */
         get: operations["get-template"];
         /**
          * Replace the content of a template
-         * @description Makes the next version. Emails that were accepted before keep theirs.
+         * @description Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
          */
         put: operations["update-template"];
         post?: never;
         /**
          * Delete a template
-         * @description Emails that were accepted with it are still sent.
+         * @description Emails that were accepted with it are still sent. Needs the scope `templates:write`.
          */
         delete: operations["delete-template"];
         options?: never;
@@ -401,7 +483,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** See how far a deletion is */
+        /**
+         * See how far a deletion is
+         * @description Needs the scope `tenants:read`.
+         */
         get: operations["get-tenant-deletion"];
         put?: never;
         post?: never;
@@ -418,12 +503,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List tenants */
+        /**
+         * List tenants
+         * @description Needs the scope `tenants:read`.
+         */
         get: operations["list-tenants"];
         put?: never;
         /**
          * Create a tenant
-         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away.
+         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
          */
         post: operations["create-tenant"];
         delete?: never;
@@ -439,20 +527,23 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get a tenant */
+        /**
+         * Get a tenant
+         * @description Needs the scope `tenants:read`.
+         */
         get: operations["get-tenant"];
         put?: never;
         post?: never;
         /**
          * Delete a tenant and everything of it
-         * @description At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.
+         * @description At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
          */
         delete: operations["delete-tenant"];
         options?: never;
         head?: never;
         /**
          * Change a tenant
-         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends.
+         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
          */
         patch: operations["update-tenant"];
         trace?: never;
@@ -464,7 +555,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** See where a tenant stands against its limits */
+        /**
+         * See where a tenant stands against its limits
+         * @description Needs the scope `tenants:read`.
+         */
         get: operations["get-tenant-usage"];
         put?: never;
         post?: never;
@@ -481,7 +575,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** See where the tenant stands against its limits */
+        /**
+         * See where the tenant stands against its limits
+         * @description Needs the scope `emails:read`.
+         */
         get: operations["get-usage"];
         put?: never;
         post?: never;
@@ -498,8 +595,18 @@ export interface components {
         APIKey: {
             /** Format: date-time */
             createdAt: string;
+            /**
+             * Format: date-time
+             * @description From then on it is refused; null: never
+             */
+            expiresAt: string | null;
             /** @example key_01h455vb4pex5vsknk084sn02q */
             id: string;
+            /**
+             * Format: date-time
+             * @description To about a minute; null: never yet
+             */
+            lastUsedAt: string | null;
             /** @example production */
             name: string;
             /**
@@ -508,10 +615,17 @@ export interface components {
              */
             prefix: string;
             /**
+             * @description The key that a rotation made in its place
+             * @example key_01h455vb4pex5vsknk084sn02r
+             */
+            replacedBy: string | null;
+            /**
              * Format: date-time
-             * @description Since then it is refused; null: it is good
+             * @description Since then it is refused; null: it is not revoked
              */
             revokedAt: string | null;
+            /** @description What it may do */
+            scopes: string[];
         };
         Accepted: {
             /** @example msg_01h455vb4pex5vsknk084sn02q */
@@ -798,10 +912,17 @@ export interface components {
         };
         CreateAPIKey: {
             /**
+             * Format: date-time
+             * @description In the future; from then on it is refused. Absent: never
+             */
+            expiresAt?: string;
+            /**
              * @description What it is for
              * @example production
              */
             name: string;
+            /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys */
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write")[];
         };
         CreateTemplate: {
             /**
@@ -1003,6 +1124,11 @@ export interface components {
         NewAPIKey: {
             /** Format: date-time */
             createdAt: string;
+            /**
+             * Format: date-time
+             * @description From then on it is refused; null: never
+             */
+            expiresAt: string | null;
             /** @example key_01h455vb4pex5vsknk084sn02q */
             id: string;
             /**
@@ -1010,6 +1136,11 @@ export interface components {
              * @example mt_live_8Zx1y2Qw3Er4…
              */
             key: string;
+            /**
+             * Format: date-time
+             * @description To about a minute; null: never yet
+             */
+            lastUsedAt: string | null;
             /** @example production */
             name: string;
             /**
@@ -1018,10 +1149,17 @@ export interface components {
              */
             prefix: string;
             /**
+             * @description The key that a rotation made in its place
+             * @example key_01h455vb4pex5vsknk084sn02r
+             */
+            replacedBy: string | null;
+            /**
              * Format: date-time
-             * @description Since then it is refused; null: it is good
+             * @description Since then it is refused; null: it is not revoked
              */
             revokedAt: string | null;
+            /** @description What it may do */
+            scopes: string[];
         };
         Problem: {
             /**
@@ -1053,6 +1191,8 @@ export interface components {
              * @description With daily_limit_reached: when the next day begins
              */
             resetsAt?: string;
+            /** @description With scope_required: what the key may not do */
+            scope?: string;
             /**
              * Format: int64
              * @description The HTTP status
@@ -1153,6 +1293,19 @@ export interface components {
              * @description Not before this time, at most 30 days ahead
              */
             scheduledAt: string;
+        };
+        RotateAPIKey: {
+            /**
+             * Format: date-time
+             * @description When the new key ends. Absent: it lives as long as the old one was made for
+             */
+            expiresAt?: string;
+            /**
+             * @description How long the old key is good beside the new one, at most 30d
+             * @default 24h
+             * @example 24h
+             */
+            overlap: string;
         };
         SendBatch: {
             emails: components["schemas"]["SendEmail"][];
@@ -1713,6 +1866,109 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rotate-api-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateAPIKey"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewAPIKey"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3649,6 +3905,107 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rotate-operator-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateAPIKey"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewAPIKey"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

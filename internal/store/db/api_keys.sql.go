@@ -24,7 +24,7 @@ func (q *Queries) CountOperatorAPIKeys(ctx context.Context) (int64, error) {
 }
 
 const getAPIKeyByPrefix = `-- name: GetAPIKeyByPrefix :one
-SELECT k.id, k.tenant_id, k.hash, k.revoked_at, t.status AS tenant_status
+SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, t.status AS tenant_status
 FROM api_keys k LEFT JOIN tenants t ON t.id = k.tenant_id
 WHERE k.prefix = $1
 `
@@ -34,6 +34,8 @@ type GetAPIKeyByPrefixRow struct {
 	TenantID     *string
 	Hash         []byte
 	RevokedAt    *time.Time
+	ExpiresAt    *time.Time
+	Scopes       []string
 	TenantStatus *string
 }
 
@@ -46,23 +48,27 @@ func (q *Queries) GetAPIKeyByPrefix(ctx context.Context, prefix string) (GetAPIK
 		&i.TenantID,
 		&i.Hash,
 		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.Scopes,
 		&i.TenantStatus,
 	)
 	return i, err
 }
 
 const insertAPIKey = `-- name: InsertAPIKey :one
-INSERT INTO api_keys (id, tenant_id, name, prefix, hash)
-VALUES ($1, $2::text, $3, $4, $5)
-RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at
+INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes)
+VALUES ($1, $2::text, $3, $4, $5, $6::timestamptz, $7::text[])
+RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
 `
 
 type InsertAPIKeyParams struct {
-	ID       uuid.UUID
-	TenantID *string
-	Name     string
-	Prefix   string
-	Hash     []byte
+	ID        uuid.UUID
+	TenantID  *string
+	Name      string
+	Prefix    string
+	Hash      []byte
+	ExpiresAt *time.Time
+	Scopes    []string
 }
 
 func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (ApiKey, error) {
@@ -72,6 +78,8 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 		arg.Name,
 		arg.Prefix,
 		arg.Hash,
+		arg.ExpiresAt,
+		arg.Scopes,
 	)
 	var i ApiKey
 	err := row.Scan(
@@ -82,12 +90,16 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 		&i.Hash,
 		&i.CreatedAt,
 		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
 	)
 	return i, err
 }
 
 const listOperatorAPIKeys = `-- name: ListOperatorAPIKeys :many
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at FROM api_keys WHERE tenant_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE tenant_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2
 `
 
 func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, count int32) ([]ApiKey, error) {
@@ -107,6 +119,10 @@ func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, co
 			&i.Hash,
 			&i.CreatedAt,
 			&i.RevokedAt,
+			&i.ExpiresAt,
+			&i.LastUsedAt,
+			&i.ReplacedBy,
+			&i.Scopes,
 		); err != nil {
 			return nil, err
 		}
@@ -119,7 +135,7 @@ func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, co
 }
 
 const listTenantAPIKeys = `-- name: ListTenantAPIKeys :many
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at FROM api_keys WHERE tenant_id = $1::text AND id < $2 ORDER BY id DESC LIMIT $3
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE tenant_id = $1::text AND id < $2 ORDER BY id DESC LIMIT $3
 `
 
 type ListTenantAPIKeysParams struct {
@@ -145,6 +161,10 @@ func (q *Queries) ListTenantAPIKeys(ctx context.Context, arg ListTenantAPIKeysPa
 			&i.Hash,
 			&i.CreatedAt,
 			&i.RevokedAt,
+			&i.ExpiresAt,
+			&i.LastUsedAt,
+			&i.ReplacedBy,
+			&i.Scopes,
 		); err != nil {
 			return nil, err
 		}
@@ -154,6 +174,68 @@ func (q *Queries) ListTenantAPIKeys(ctx context.Context, arg ListTenantAPIKeysPa
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockOperatorAPIKey = `-- name: LockOperatorAPIKey :one
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id IS NULL FOR NO KEY UPDATE
+`
+
+func (q *Queries) LockOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, lockOperatorAPIKey, id)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
+}
+
+const lockTenantAPIKey = `-- name: LockTenantAPIKey :one
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id = $2::text FOR NO KEY UPDATE
+`
+
+func (q *Queries) LockTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, lockTenantAPIKey, iD, tenantID)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
+}
+
+const replaceAPIKey = `-- name: ReplaceAPIKey :exec
+UPDATE api_keys SET replaced_by = $1::uuid, expires_at = least(expires_at, $2::timestamptz) WHERE id = $3
+`
+
+type ReplaceAPIKeyParams struct {
+	ReplacedBy uuid.UUID
+	EndsAt     time.Time
+	ID         uuid.UUID
+}
+
+// The key ends when it was to end, or before that at the end of the overlap.
+func (q *Queries) ReplaceAPIKey(ctx context.Context, arg ReplaceAPIKeyParams) error {
+	_, err := q.db.Exec(ctx, replaceAPIKey, arg.ReplacedBy, arg.EndsAt, arg.ID)
+	return err
 }
 
 const revokeAllTenantAPIKeys = `-- name: RevokeAllTenantAPIKeys :exec
@@ -187,4 +269,15 @@ func (q *Queries) RevokeTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const touchAPIKeys = `-- name: TouchAPIKeys :exec
+UPDATE api_keys SET last_used_at = greatest(last_used_at, $1::timestamptz)
+WHERE id IN (SELECT id FROM api_keys WHERE id = ANY($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED)
+`
+
+// A key that is being changed is left out: its next use counts.
+func (q *Queries) TouchAPIKeys(ctx context.Context, usedAt time.Time, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, touchAPIKeys, usedAt, ids)
+	return err
 }

@@ -21,6 +21,13 @@ type ApiKey struct {
 	Hash      []byte
 	CreatedAt time.Time
 	RevokedAt *time.Time
+	ExpiresAt *time.Time
+	// to the minute; what was not written yet is lost when a process ends
+	LastUsedAt *time.Time
+	// the key that a rotation made; no foreign key, since a tenant is deleted in chunks
+	ReplacedBy *uuid.UUID
+	// null: all that a key of its kind may do
+	Scopes []string
 }
 
 // the ledger: a row is written before the hand-over, its outcome after it

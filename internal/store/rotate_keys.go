@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/store/db"
+)
+
+// Rotation replaces a key by a new one of the same name and grant.
+type Rotation struct {
+	Old     uuid.UUID
+	New     apikey.Key
+	Now     time.Time
+	Overlap time.Duration // how long the old key is good beside the new one
+	// ExpiresAt is when the new key ends; nil: it lives as long as the old one was made for.
+	ExpiresAt *time.Time
+	Allow     func(apikey.Grant) error // may refuse to give out a key with the grant
+}
+
+// RotateTenantKey replaces a tenant's key; faults key_not_found and key_ended.
+func (s *Store) RotateTenantKey(ctx context.Context, tenantID string, r Rotation) (created APIKey, err error) {
+	err = s.inTenant(ctx, "rotate key", tenantID, func(q *db.Queries) error {
+		old, err := q.LockTenantAPIKey(ctx, r.Old, tenantID)
+		if err != nil {
+			return noKey(err)
+		}
+		created, err = r.replace(ctx, q, old)
+		return err
+	})
+	return created, err
+}
+
+// RotateOperatorKey replaces an operator key; faults key_not_found and key_ended.
+func (s *Store) RotateOperatorKey(ctx context.Context, r Rotation) (created APIKey, err error) {
+	err = s.inSystem(ctx, "rotate operator key", func(q *db.Queries) error {
+		old, err := q.LockOperatorAPIKey(ctx, r.Old)
+		if err != nil {
+			return noKey(err)
+		}
+		created, err = r.replace(ctx, q, old)
+		return err
+	})
+	return created, err
+}
+
+func (r Rotation) replace(ctx context.Context, q *db.Queries, old db.ApiKey) (APIKey, error) {
+	if old.RevokedAt != nil || old.ReplacedBy != nil || (old.ExpiresAt != nil && !r.Now.Before(*old.ExpiresAt)) {
+		return APIKey{}, fault.New(fault.Conflict, "key_ended", "The key is revoked, expired or replaced already.")
+	}
+	grant := toGrant(old.Scopes)
+	if err := r.Allow(grant); err != nil {
+		return APIKey{}, err
+	}
+	k := NewKey{Name: old.Name, Key: r.New, ExpiresAt: r.ExpiresAt, Grant: grant}
+	if k.ExpiresAt == nil && old.ExpiresAt != nil {
+		ends := r.Now.Add(old.ExpiresAt.Sub(old.CreatedAt))
+		k.ExpiresAt = &ends
+	}
+	created, err := insertKey(ctx, q, old.TenantID, k)
+	if err != nil {
+		return APIKey{}, err
+	}
+	return created, q.ReplaceAPIKey(ctx, db.ReplaceAPIKeyParams{ReplacedBy: created.ID, EndsAt: r.Now.Add(r.Overlap), ID: old.ID})
+}
+
+func noKey(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.New(fault.NotFound, "key_not_found", "There is no such key.")
+	}
+	return err
+}
+
+// TouchKeys notes when keys were used.
+func (s *Store) TouchKeys(ctx context.Context, keys []uuid.UUID, at time.Time) error {
+	return translate("note use of keys", s.q.TouchAPIKeys(ctx, at, keys))
+}
