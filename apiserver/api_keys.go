@@ -3,11 +3,13 @@ package apiserver
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
 )
@@ -30,6 +32,14 @@ type NewAPIKey struct {
 // CreateAPIKey is a key to be made.
 type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
+}
+
+// check refuses a name that nobody could see.
+func (k CreateAPIKey) check() error {
+	if strings.TrimSpace(k.Name) != "" {
+		return nil
+	}
+	return fault.InvalidFields(fault.Field{Location: "body.name", Code: "invalid_name", Message: "a name has more than spaces"})
 }
 
 // KeyPath is the path of a key.
@@ -57,6 +67,9 @@ func (s *Server) createAPIKey(ctx context.Context, in *struct {
 	Body CreateAPIKey
 },
 ) (*body[NewAPIKey], error) {
+	if err := in.Body.check(); err != nil {
+		return nil, err
+	}
 	key := apikey.New(apikey.Tenant)
 	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, in.Body.Name, key)
 	if err != nil {

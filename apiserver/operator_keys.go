@@ -26,6 +26,9 @@ func (s *Server) registerOperatorKeys() {
 }
 
 func (s *Server) createOperatorKey(ctx context.Context, in *struct{ Body CreateAPIKey }) (*body[NewAPIKey], error) {
+	if err := in.Body.check(); err != nil {
+		return nil, err
+	}
 	key := apikey.New(apikey.Operator)
 	created, err := s.Store.CreateOperatorKey(ctx, in.Body.Name, key)
 	if err != nil {
