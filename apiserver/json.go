@@ -65,9 +65,10 @@ func inPlainWords(data []byte, err error) error {
 	}
 	what, number, _ := strings.Cut(kind.Value, " ")
 	if what == "number" {
-		return misplaced{kind.Field, fmt.Sprintf("the number %s is not one that fits here (byte %d)", number, kind.Offset)}
+		at := strings.LastIndex(string(data[:min(int(kind.Offset), len(data))]), number)
+		return misplaced{kind.Field, fmt.Sprintf("the number %s (byte %d) does not fit here", number, at)}
 	}
-	return misplaced{kind.Field, fmt.Sprintf("%s is not what belongs here (byte %d)", what, kind.Offset)}
+	return misplaced{kind.Field, what + " is not what belongs here"}
 }
 
 // brokenAt says where JSON is broken.

@@ -35,20 +35,20 @@ func TestBody_Broken(t *testing.T) {
 	t.Parallel()
 	b, key := newAcme(t, tenant.Settings{})
 	for body, want := range map[string]string{
-		`{"to": `:                    "the JSON ends at byte 7, in the middle of a value",
-		`{"to": "a`:                  "the JSON ends at byte 9, in the middle of a value",
-		` `:                          "the JSON ends at byte 1, in the middle of a value",
-		`{"to": }`:                   "the JSON is broken at line 1, column 8 (byte 7): '}' can not be there",
+		`{"to": `:                     "the JSON ends at byte 7, in the middle of a value",
+		`{"to": "a`:                   "the JSON ends at byte 9, in the middle of a value",
+		` `:                           "the JSON ends at byte 1, in the middle of a value",
+		`{"to": }`:                    "the JSON is broken at line 1, column 8 (byte 7): '}' can not be there",
 		"{\n  \"to\": \"a\",\n  x\n}": "the JSON is broken at line 3, column 3 (byte 17): 'x' can not be there",
-		`{"ü": ü}`:                   "the JSON is broken at line 1, column 7 (byte 7): 'ü' can not be there",
-		`{'to': 1}`:                  "the JSON is broken at line 1, column 2 (byte 1): '\\'' can not be there",
-		`{}{}`:                       "the JSON is broken at line 1, column 3 (byte 2): '{' can not be there",
-		`{"to":"a",}`:                "the JSON is broken at line 1, column 11 (byte 10): '}' can not be there",
-		`{"to":"a` + "\n" + `"}`:     "the JSON is broken at line 1, column 9 (byte 8): '\\n' can not be there",
-		`{"to":"\x"}`:                "the JSON is broken at line 1, column 9 (byte 8): 'x' can not be there",
-		`{"to":tru}`:                 "the JSON is broken at line 1, column 10 (byte 9): '}' can not be there",
-		`to=a`:                       "the JSON is broken at line 1, column 2 (byte 1): 'o' can not be there",
-		`{"metadata":{"a":1e400}}`:   "the number 1e400 is not one that fits here (byte 22)",
+		`{"ü": ü}`:                    "the JSON is broken at line 1, column 7 (byte 7): 'ü' can not be there",
+		`{'to': 1}`:                   "the JSON is broken at line 1, column 2 (byte 1): '\\'' can not be there",
+		`{}{}`:                        "the JSON is broken at line 1, column 3 (byte 2): '{' can not be there",
+		`{"to":"a",}`:                 "the JSON is broken at line 1, column 11 (byte 10): '}' can not be there",
+		`{"to":"a` + "\n" + `"}`:      "the JSON is broken at line 1, column 9 (byte 8): '\\n' can not be there",
+		`{"to":"\x"}`:                 "the JSON is broken at line 1, column 9 (byte 8): 'x' can not be there",
+		`{"to":tru}`:                  "the JSON is broken at line 1, column 10 (byte 9): '}' can not be there",
+		`to=a`:                        "the JSON is broken at line 1, column 2 (byte 1): 'o' can not be there",
+		`{"metadata":{"a":1e400}}`:    "the number 1e400 (byte 17) does not fit here",
 	} {
 		a := b.ask(http.MethodPost, emailsPath, key, body)
 		require.Equal(t, []string{"body malformed_json " + want}, a.texts(http.StatusBadRequest, "malformed_request"), body)
@@ -74,7 +74,7 @@ func TestBody_WrongTypes(t *testing.T) {
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","attachments":[{"filename":"a","content":"?"}]}`,
 			"body.attachments[0].content invalid_value"},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1.5}}`, "body.settings.dailyLimit invalid_value"},
-		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1e30}}`, "body.settings.dailyLimit invalid_value"},
+		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1e30}}`, "body.settings.dailyLimit out_of_range"},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1.0}}`, "body.settings.dailyLimit invalid_value"},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":[]}`, "body.settings invalid_value"},
 		{templatesPath, key, `{"name":"x","text":"x","variables":"x"}`, "body.variables invalid_value"},
