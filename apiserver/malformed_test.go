@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,8 +72,10 @@ func TestBody_WrongTypes(t *testing.T) {
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","tags":["a",1]}`, "body.tags[1] invalid_value"},
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","metadata":[]}`, "body.metadata invalid_value"},
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","scheduledAt":"tomorrow"}`, "body.scheduledAt invalid_value"},
-		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","attachments":[{"filename":"a","content":"?"}]}`,
-			"body.attachments[0].content invalid_value"},
+		{
+			emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","attachments":[{"filename":"a","content":"?"}]}`,
+			"body.attachments[0].content invalid_value",
+		},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1.5}}`, "body.settings.dailyLimit invalid_value"},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1e30}}`, "body.settings.dailyLimit out_of_range"},
 		{tenantsPath, b.operator, `{"name":"x","domain":"a.example","settings":{"dailyLimit":1.0}}`, "body.settings.dailyLimit invalid_value"},
@@ -110,10 +113,19 @@ func TestProblem_InternalIsLoggedOnce(t *testing.T) {
 		b.ask(c.method, c.path, key, c.body, "X-Request-Id", requestID).problem(http.StatusInternalServerError, "internal")
 		requireLoggedOnce(t, b, requestID, c.cause)
 	}
-	r := b.request(http.MethodPost, emailsPath, key, brokenBody{}) // huma reads it, and finds the error
+	r := b.request(http.MethodPost, emailsPath, key, brokenBody{errCable}) // huma reads it, and finds the error
 	r.Header.Set("X-Request-Id", "broken-body")
 	b.send(r).problem(http.StatusInternalServerError, "internal")
 	requireLoggedOnce(t, b, "broken-body", "the cable was cut")
+}
+
+// A client that goes away amid its body is no fault of ours.
+func TestBody_CutOff(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{})
+	a := b.send(b.request(http.MethodPost, emailsPath, key, brokenBody{io.ErrUnexpectedEOF}))
+	require.Equal(t, "The body ended before its end.", a.problem(http.StatusBadRequest, "malformed_request").Detail)
+	require.NotContains(t, b.log.String(), "ERROR")
 }
 
 func requireLoggedOnce(t *testing.T, b *bundle, requestID, cause string) {
@@ -131,6 +143,6 @@ func requireLoggedOnce(t *testing.T, b *bundle, requestID, cause string) {
 
 var errCable = errors.New("the cable was cut")
 
-type brokenBody struct{}
+type brokenBody struct{ err error }
 
-func (brokenBody) Read([]byte) (int, error) { return 0, errCable }
+func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }

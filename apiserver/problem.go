@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -162,6 +163,9 @@ var frameworkCodes = map[int]string{
 
 func frameworkProblem(ctx context.Context, status int, message string, errs []error) *Problem {
 	code, ok := frameworkCodes[status]
+	if !ok && errors.Is(errors.Join(errs...), io.ErrUnexpectedEOF) { // the client is gone, or said another length
+		return newProblem(ctx, http.StatusBadRequest, "malformed_request", "The body ended before its end.")
+	}
 	if !ok {
 		logOf(ctx).ErrorContext(ctx, "request failed", slog.String("where", message), slog.Any("error", errors.Join(errs...)))
 		return internalProblem(ctx)
