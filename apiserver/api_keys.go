@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -90,6 +91,9 @@ func (s *Server) createAPIKey(ctx context.Context, in *struct {
 
 // key checks what is asked for, and makes a key of it.
 func (in CreateAPIKey) key(ctx context.Context, kind apikey.Kind) (k store.NewKey, err error) {
+	if strings.TrimSpace(in.Name) == "" {
+		return k, fault.InvalidFields(fault.Field{Location: "body.name", Code: "invalid_name", Message: "a name has more than spaces"})
+	}
 	if err := inFuture(in.ExpiresAt); err != nil {
 		return k, err
 	}

@@ -118,16 +118,25 @@ func (s *Server) listBulkSends(ctx context.Context, in *struct {
 	return newList(items, next, s.showBulkSend), nil
 }
 
-func (s *Server) getBulkSend(ctx context.Context, in *bulkSendInput) (*body[BulkSend], error) {
+func (s *Server) getBulkSend(ctx context.Context, in *struct {
+	TenantHeader
+	BulkSendPath
+	IfNoneMatchHeader
+},
+) (*resource[BulkSend], error) {
 	bulkID, err := in.bulkSendID()
 	if err != nil {
 		return nil, err
 	}
+	return s.bulkSendNow(ctx, bulkID)
+}
+
+func (s *Server) bulkSendNow(ctx context.Context, bulkID uuid.UUID) (*resource[BulkSend], error) {
 	b, err := s.Store.BulkSend(ctx, caller(ctx).ID, bulkID)
 	if err != nil {
 		return nil, err
 	}
-	return &body[BulkSend]{s.showBulkSend(b)}, nil
+	return newResource(s.showBulkSend(b))
 }
 
 func (s *Server) listBulkSendErrors(ctx context.Context, in *struct {
@@ -151,8 +160,8 @@ func (s *Server) listBulkSendErrors(ctx context.Context, in *struct {
 // When Temporal is away, the workflow finds out when it looks.
 func (s *Server) turnBulkSend(
 	signal string, turn func(ctx context.Context, tenantID string, bulkID uuid.UUID) error,
-) func(context.Context, *bulkSendInput) (*body[BulkSend], error) {
-	return func(ctx context.Context, in *bulkSendInput) (*body[BulkSend], error) {
+) func(context.Context, *bulkSendInput) (*resource[BulkSend], error) {
+	return func(ctx context.Context, in *bulkSendInput) (*resource[BulkSend], error) {
 		bulkID, err := in.bulkSendID()
 		if err != nil {
 			return nil, err
@@ -163,7 +172,7 @@ func (s *Server) turnBulkSend(
 		if err := s.Flow.TellBulkSend(ctx, caller(ctx).ID, bulkID, signal); err != nil {
 			s.log.WarnContext(ctx, "bulk send workflow finds out later", slog.Any("error", err))
 		}
-		return s.getBulkSend(ctx, in)
+		return s.bulkSendNow(ctx, bulkID)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/store"
 )
 
 func (s *Server) registerEmailChanges() {
@@ -50,7 +51,7 @@ func (in *EmailPath) emailID() (uuid.UUID, error) {
 	return emailID, nil
 }
 
-func (s *Server) cancelEmail(ctx context.Context, in *emailInput) (*body[Email], error) {
+func (s *Server) cancelEmail(ctx context.Context, in *emailInput) (*resource[Email], error) {
 	emailID, err := in.emailID()
 	if err != nil {
 		return nil, err
@@ -71,9 +72,10 @@ type RescheduleEmail struct {
 func (s *Server) rescheduleEmail(ctx context.Context, in *struct {
 	TenantHeader
 	EmailPath
+	IfMatchHeader
 	Body RescheduleEmail
 },
-) (*body[Email], error) {
+) (*resource[Email], error) {
 	emailID, err := in.emailID()
 	if err != nil {
 		return nil, err
@@ -89,13 +91,14 @@ func (s *Server) rescheduleEmail(ctx context.Context, in *struct {
 	if e.ExpiresAt != nil && !in.Body.ScheduledAt.Before(*e.ExpiresAt) {
 		return nil, fault.InvalidFields(fault.Field{Location: "body.scheduledAt", Code: "out_of_range", Message: "must be before expiresAt"})
 	}
-	if err := s.Store.Reschedule(ctx, caller(ctx).ID, emailID, in.Body.ScheduledAt, now); err != nil {
+	allows := func(e store.EmailRecord) error { return in.allows(s.showEmail(caller(ctx).ID, e)) }
+	if err := s.Store.Reschedule(ctx, caller(ctx).ID, emailID, in.Body.ScheduledAt, now, allows); err != nil {
 		return nil, err
 	}
 	return s.emailNow(ctx, emailID)
 }
 
-func (s *Server) retryEmail(ctx context.Context, in *emailInput) (*body[Email], error) {
+func (s *Server) retryEmail(ctx context.Context, in *emailInput) (*resource[Email], error) {
 	emailID, err := in.emailID()
 	if err != nil {
 		return nil, err
@@ -122,10 +125,10 @@ func (s *Server) recheck(ctx context.Context, dispatch *uuid.UUID) {
 	}
 }
 
-func (s *Server) emailNow(ctx context.Context, emailID uuid.UUID) (*body[Email], error) {
+func (s *Server) emailNow(ctx context.Context, emailID uuid.UUID) (*resource[Email], error) {
 	e, err := s.Store.Email(ctx, caller(ctx).ID, emailID)
 	if err != nil {
 		return nil, err
 	}
-	return &body[Email]{s.showEmail(caller(ctx).ID, e)}, nil
+	return newResource(s.showEmail(caller(ctx).ID, e))
 }

@@ -48,7 +48,12 @@ type EmailPath struct {
 	ID string `path:"id" maxLength:"40" example:"msg_01h455vb4pex5vsknk084sn02q"`
 }
 
-func (s *Server) getEmail(ctx context.Context, in *emailInput) (*body[Email], error) {
+func (s *Server) getEmail(ctx context.Context, in *struct {
+	TenantHeader
+	EmailPath
+	IfNoneMatchHeader
+},
+) (*resource[Email], error) {
 	emailID, err := in.emailID()
 	if err != nil {
 		return nil, err

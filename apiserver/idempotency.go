@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -188,6 +189,9 @@ func (r *onceRequest) replay(hc huma.Context, w http.ResponseWriter, a store.Ans
 	}
 	if a.Location != "" {
 		w.Header().Set("Location", a.Location)
+	}
+	if tagged(hc.Operation(), strconv.Itoa(a.Status)) {
+		w.Header().Set("ETag", tagOfBody(body))
 	}
 	w.Header().Set("Idempotency-Replayed", "true")
 	w.Header().Set("Content-Type", "application/json")

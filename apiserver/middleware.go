@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,7 +51,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		if !requestIDForm.MatchString(requestID) {
 			requestID = id.Request.NewString()
 		}
-		ctx := telemetry.WithRequest(r.Context(), requestID)
+		ctx := context.WithValue(telemetry.WithRequest(r.Context(), requestID), logKey{}, s.log)
 		trace.SpanFromContext(ctx).SetAttributes(attribute.String(telemetry.RequestID, requestID))
 		w.Header().Set("X-Request-Id", requestID)
 		next.ServeHTTP(w, r.WithContext(ctx))
@@ -67,7 +68,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 				panic(v) //nolint:forbidigo // net/http's own way to cut a connection
 			default:
 				s.log.ErrorContext(r.Context(), "panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
-				writeProblem(w, s.problem(r.Context(), fmt.Errorf("panic: %v", v)))
+				writeProblem(w, internalProblem(r.Context()))
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -93,7 +94,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	status, public := statuses[fault.KindOf(err)]
 	if !ok || !public {
 		s.log.ErrorContext(ctx, "request failed", slog.Any("error", err))
-		return newProblem(ctx, http.StatusInternalServerError, "internal", "Something went wrong on our side. It is logged under the request id.")
+		return internalProblem(ctx)
 	}
 	if f.Kind == fault.Unavailable {
 		s.log.WarnContext(ctx, "request could not be served", slog.Any("error", err))
@@ -110,6 +111,21 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	p.Scope = member[string](f, "scope")
 	p.ResetsAt = member[time.Time](f, "resetsAt")
 	return p
+}
+
+// internalProblem shows that something was our fault. Who makes it logs the cause.
+func internalProblem(ctx context.Context) *Problem {
+	return newProblem(ctx, http.StatusInternalServerError, "internal", "Something went wrong on our side. It is logged under the request id.")
+}
+
+type logKey struct{}
+
+// logOf is the log of the server that serves a request, for hooks of huma that have no other way to it.
+func logOf(ctx context.Context) *slog.Logger {
+	if log, ok := ctx.Value(logKey{}).(*slog.Logger); ok {
+		return log
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 func member[T any](f *fault.Error, name string) *T {
@@ -149,17 +165,25 @@ var frameworkCodes = map[int]string{
 
 func frameworkProblem(ctx context.Context, status int, message string, errs []error) *Problem {
 	code, ok := frameworkCodes[status]
+	if !ok && errors.Is(errors.Join(errs...), io.ErrUnexpectedEOF) { // the client is gone, or said another length
+		return newProblem(ctx, http.StatusBadRequest, "malformed_request", "The body ended before its end.")
+	}
 	if !ok {
-		return newProblem(ctx, http.StatusInternalServerError, "internal", "Something went wrong on our side. It is logged under the request id.")
+		logOf(ctx).ErrorContext(ctx, "request failed", slog.String("where", message), slog.Any("error", errors.Join(errs...)))
+		return internalProblem(ctx)
 	}
 	p := newProblem(ctx, status, code, sentence(message))
 	for _, err := range errs {
 		if detailer, ok := err.(huma.ErrorDetailer); ok {
 			d := detailer.ErrorDetail()
-			p.Errors = append(p.Errors, ProblemField{Location: d.Location, Message: d.Message, Code: fieldCode(status, d.Message)})
+			location, message := atPath(d.Location, d.Message)
+			p.Errors = append(p.Errors, ProblemField{Location: location, Message: message, Code: fieldCode(status, message)})
 		}
 	}
-	if code == "validation_failed" {
+	switch {
+	case code == "malformed_request" && len(p.Errors) > 0:
+		p.Detail = "The body can not be read: " + p.Errors[0].Message + "."
+	case code == "validation_failed":
 		p.Detail = fault.InvalidFields(make([]fault.Field, len(p.Errors))...).Detail
 	}
 	return p

@@ -98,6 +98,7 @@ func New(cfg Config) *Server {
 func openAPI() huma.Config {
 	cfg := huma.DefaultConfig("Mailtura", "1")
 	cfg.CreateHooks = nil // no $schema members in answers
+	cfg.Formats = jsonFormats()
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
 	cfg.RejectUnknownQueryParameters = true
 	cfg.Info.Description = description
@@ -134,10 +135,14 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 	if !access.operators {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
+	conditional(&op, new(I))
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
 			return nil, s.problem(ctx, err)
+		}
+		if answer, ok := alreadyKnown(in, out); ok {
+			return nil, answer
 		}
 		return out, nil
 	})

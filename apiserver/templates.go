@@ -75,7 +75,7 @@ func (s *Server) createTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	Body CreateTemplate
 },
-) (*body[Template], error) {
+) (*resource[Template], error) {
 	if !templateName.MatchString(in.Body.Name) {
 		return nil, fault.InvalidFields(fault.Field{
 			Location: "body.name", Code: "invalid_name",
@@ -90,24 +90,25 @@ func (s *Server) createTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return showTemplate(t)
+	return templateResource(t)
 }
 
 func (s *Server) updateTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
+	IfMatchHeader
 	Body TemplateContent
 },
-) (*body[Template], error) {
+) (*resource[Template], error) {
 	t, err := s.checkTemplate(ctx, in.Name, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	t, err = s.Store.UpdateTemplate(ctx, caller(ctx).ID, t)
+	t, err = s.Store.UpdateTemplate(ctx, caller(ctx).ID, t, in.allowsTemplate)
 	if err != nil {
 		return nil, err
 	}
-	return showTemplate(t)
+	return templateResource(t)
 }
 
 // checkTemplate parses everything of a template before it is saved.
@@ -150,7 +151,7 @@ func (s *Server) listTemplates(ctx context.Context, in *struct {
 		if err != nil {
 			return nil, err
 		}
-		shown[i] = one.Body
+		shown[i] = one
 	}
 	return newList(shown, next, func(t Template) Template { return t }), nil
 }
@@ -158,24 +159,42 @@ func (s *Server) listTemplates(ctx context.Context, in *struct {
 func (s *Server) getTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
+	IfNoneMatchHeader
 },
-) (*body[Template], error) {
+) (*resource[Template], error) {
 	t, err := s.Store.Template(ctx, caller(ctx).ID, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	return showTemplate(t)
+	return templateResource(t)
 }
 
 func (s *Server) deleteTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	TemplatePath
+	IfMatchHeader
 },
 ) (*struct{}, error) {
-	return nil, s.Store.DeleteTemplate(ctx, caller(ctx).ID, in.Name)
+	return nil, s.Store.DeleteTemplate(ctx, caller(ctx).ID, in.Name, in.allowsTemplate)
 }
 
-func showTemplate(t store.Template) (*body[Template], error) {
+func templateResource(t store.Template) (*resource[Template], error) {
+	shown, err := showTemplate(t)
+	if err != nil {
+		return nil, err
+	}
+	return newResource(shown)
+}
+
+func (h *IfMatchHeader) allowsTemplate(t store.Template) error {
+	shown, err := showTemplate(t)
+	if err != nil {
+		return err
+	}
+	return h.allows(shown)
+}
+
+func showTemplate(t store.Template) (Template, error) {
 	shown := Template{
 		ID: id.Template.Format(t.ID), Name: t.Name, Version: t.Version,
 		TemplateContent:   TemplateContent{Subject: t.Source.Subject, HTML: t.Source.HTML, Text: t.Source.Text},
@@ -183,8 +202,8 @@ func showTemplate(t store.Template) (*body[Template], error) {
 	}
 	if t.Variables != nil {
 		if err := json.Unmarshal(t.Variables, &shown.Variables); err != nil {
-			return nil, err
+			return shown, err
 		}
 	}
-	return &body[Template]{shown}, nil
+	return shown, nil
 }

@@ -36,7 +36,11 @@ type DeletionPath struct {
 	ID string `path:"id" maxLength:"40" example:"del_01h455vb4pex5vsknk084sn02q"`
 }
 
-func (s *Server) getTenantDeletion(ctx context.Context, in *DeletionPath) (*body[TenantDeletion], error) {
+func (s *Server) getTenantDeletion(ctx context.Context, in *struct {
+	DeletionPath
+	IfNoneMatchHeader
+},
+) (*resource[TenantDeletion], error) {
 	deletionID, err := id.Deletion.Parse(in.ID)
 	if err != nil {
 		return nil, noSuch("deletion_not_found", "tenant deletion")
@@ -47,7 +51,7 @@ func (s *Server) getTenantDeletion(ctx context.Context, in *DeletionPath) (*body
 	}
 	shown := showDeletion(d)
 	shown.Workflow = s.workflow(flow.DeleteTenantID(d.TenantID), d.RunID)
-	return &body[TenantDeletion]{shown}, nil
+	return newResource(shown)
 }
 
 func showDeletion(d store.Deletion) TenantDeletion {

@@ -74,14 +74,15 @@ func (s *Server) registerTenants() {
 	register(s, forOperators(apikey.TenantsWrite), huma.Operation{
 		OperationID: "delete-tenant", Method: http.MethodDelete, Path: "/tenants/{id}", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Delete a tenant and everything of it", Errors: []int{http.StatusNotFound},
-		Description: "At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is.",
+		Description: "At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. " +
+			"For a tenant that is being deleted already that is the deletion under way, whatever If-Match says.",
 	}, s.deleteTenant)
 }
 
 // provisionWait is how long creating a tenant waits for it to become active.
 const provisionWait = 5 * time.Second
 
-func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant }) (*body[Tenant], error) {
+func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant }) (*resource[Tenant], error) {
 	t := tenant.Tenant{ID: in.Body.ID, Name: in.Body.Name, Domain: in.Body.Domain, Settings: in.Body.Settings.WithDefaults()}
 	location := "body.id"
 	if t.ID == "" {
@@ -98,7 +99,7 @@ func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant
 		return nil, err
 	}
 	s.provision(telemetry.WithTenant(ctx, t.ID), &t)
-	return &body[Tenant]{showTenant(t)}, nil
+	return newResource(showTenant(t))
 }
 
 // provision has the tenant set up. When that is not done in time, it is done later.
@@ -123,24 +124,32 @@ func (s *Server) listTenants(ctx context.Context, in *Page) (*body[list[Tenant]]
 	return newList(items, next, showTenant), nil
 }
 
-func (s *Server) getTenant(ctx context.Context, in *TenantPath) (*body[Tenant], error) {
+func (s *Server) getTenant(ctx context.Context, in *struct {
+	TenantPath
+	IfNoneMatchHeader
+},
+) (*resource[Tenant], error) {
 	t, err := s.Store.Tenant(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &body[Tenant]{showTenant(t)}, nil
+	return newResource(showTenant(t))
 }
 
 type updateTenantInput struct {
 	TenantPath
+	IfMatchHeader
 	RawBody []byte
 	Body    UpdateTenant
 }
 
-func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*body[Tenant], error) {
+func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*resource[Tenant], error) {
 	ctx = telemetry.WithTenant(ctx, in.ID)
 	defer s.known.forget()
 	t, err := s.Store.UpdateTenant(ctx, in.ID, func(t *tenant.Tenant) error {
+		if err := in.allows(showTenant(*t)); err != nil {
+			return err
+		}
 		return mergeTenant(t, in.RawBody)
 	})
 	if err != nil {
@@ -152,7 +161,7 @@ func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*body
 	if err := s.Flow.SetLimits(ctx, t.ID, flow.SetLimitsInput{Version: t.Version, Rate: t.Settings.Rate()}); err != nil {
 		s.log.WarnContext(ctx, "changed limits reach running sends with their next lease", slog.Any("error", err))
 	}
-	return &body[Tenant]{showTenant(t)}, nil
+	return newResource(showTenant(t))
 }
 
 // mergeTenant applies a merge patch to what the API lets change of a tenant.
@@ -185,8 +194,12 @@ type deleteTenantOutput struct {
 	Body     TenantDeletion
 }
 
-func (s *Server) deleteTenant(ctx context.Context, in *TenantPath) (*deleteTenantOutput, error) {
-	d, err := s.Store.BeginDeletion(ctx, in.ID)
+func (s *Server) deleteTenant(ctx context.Context, in *struct {
+	TenantPath
+	IfMatchHeader
+},
+) (*deleteTenantOutput, error) {
+	d, err := s.Store.BeginDeletion(ctx, in.ID, func(t tenant.Tenant) error { return in.allows(showTenant(t)) })
 	s.known.forget()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,6 +11,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
 	"github.com/mailtura/mailtura/internal/plan"
@@ -45,13 +49,21 @@ func (c planCmd) Run(ctx context.Context) error {
 	return differs
 }
 
-type applyCmd struct{ target }
+type applyCmd struct {
+	target
+	Yes bool `help:"Delete what --prune finds without asking."`
+}
 
 // Run makes the changes, one after the other.
 func (c applyCmd) Run(ctx context.Context) error {
 	changes, api, err := c.compare(ctx)
 	if err != nil {
 		return err
+	}
+	if !c.Yes {
+		if err := confirmDeletions(changes, api.seen, os.Stdin, os.Stderr, isatty.IsTerminal(os.Stdin.Fd())); err != nil {
+			return err
+		}
 	}
 	for i, change := range changes {
 		if err := plan.Print(os.Stdout, changes[i:i+1]); err != nil {
@@ -62,6 +74,36 @@ func (c applyCmd) Run(ctx context.Context) error {
 		}
 	}
 	fmt.Printf("%d of %d changes made.\n", len(changes), len(changes))
+	return nil
+}
+
+// confirmDeletions has a person agree to the deletions among the changes, before the first
+// change is made. Without a person there is no agreement.
+func confirmDeletions(changes []plan.Change, seen int, in io.Reader, out io.Writer, interactive bool) error {
+	var doomed []string
+	for _, change := range changes {
+		if change.Action == plan.Delete {
+			doomed = append(doomed, change.TenantID)
+		}
+	}
+	if len(doomed) == 0 {
+		return nil
+	}
+	which := fmt.Sprintf("%d of %d tenants with all their mail: %s", len(doomed), seen, strings.Join(doomed, ", "))
+	if len(doomed) == seen {
+		which += " (every tenant there is)"
+	}
+	if !interactive {
+		return fmt.Errorf("--prune would delete %s; nothing was changed, say --yes to do it", which)
+	}
+	_, _ = fmt.Fprintf(out, "This deletes %s. Type yes to go on: ", which)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("nothing was changed")
+	}
 	return nil
 }
 
@@ -83,12 +125,20 @@ func (t target) compare(ctx context.Context) ([]plan.Change, *operatorAPI, error
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, h := range have {
+		if h.Status != tenant.Deleting {
+			api.seen++
+		}
+	}
 	changes, err := plan.Diff(want, have, t.Prune)
 	return changes, api, err
 }
 
 // operatorAPI is the API as an operator uses it.
-type operatorAPI struct{ client *mailtura.ClientWithResponses }
+type operatorAPI struct {
+	client *mailtura.ClientWithResponses
+	seen   int // tenants that are not being deleted already
+}
 
 func newOperatorAPI(address, key string) (*operatorAPI, error) {
 	if u, err := url.Parse(address); err != nil || u.Host == "" {
@@ -101,7 +151,7 @@ func newOperatorAPI(address, key string) (*operatorAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read --url: %w", err)
 	}
-	return &operatorAPI{client}, nil
+	return &operatorAPI{client: client}, nil
 }
 
 // tenants gives all tenants that there are.
@@ -152,13 +202,13 @@ func (a *operatorAPI) make(ctx context.Context, c plan.Change) error {
 		return read(answer.HTTPResponse, answer.Body, http.StatusCreated, nil)
 	case plan.Update:
 		doc.ID = ""
-		answer, err := a.client.UpdateTenantWithBodyWithResponse(ctx, c.TenantID, "application/json", encode(doc.whole()))
+		answer, err := a.client.UpdateTenantWithBodyWithResponse(ctx, c.TenantID, nil, "application/json", encode(doc.whole()))
 		if err != nil {
 			return err
 		}
 		return read(answer.HTTPResponse, answer.Body, http.StatusOK, nil)
 	case plan.Delete:
-		answer, err := a.client.DeleteTenantWithResponse(ctx, c.TenantID)
+		answer, err := a.client.DeleteTenantWithResponse(ctx, c.TenantID, nil)
 		if err != nil {
 			return err
 		}

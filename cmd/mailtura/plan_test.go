@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mailtura/mailtura/internal/plan"
 )
 
 const operatorKey = "mt_op_abcdefgh_verysecret"
@@ -142,7 +145,7 @@ func TestApply_MakesTheChanges(t *testing.T) {
 	value, there := settings["fromEmail"]
 	require.True(t, there && value == nil, "a setting that the file does not have is taken back")
 
-	run = tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, wanted))
+	run = tool(t, api.URL, "apply", "--prune", "--yes", "-f", yamlFile(t, wanted))
 	require.Zero(t, run.code, run.stderr)
 	require.Equal(t, []string{"DELETE /api/v1/tenants/going", "DELETE /api/v1/tenants/gone"}, api.changes[4:])
 
@@ -154,12 +157,48 @@ func TestApply_StopsAtWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	api := newAPI(t, have()...)
 	api.refuse = http.MethodPost
-	run := tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, wanted))
+	run := tool(t, api.URL, "apply", "--prune", "--yes", "-f", yamlFile(t, wanted))
 	require.Equal(t, 1, run.code)
 	require.Equal(t, "mailtura: create tenant new: invalid_request: The request is not acceptable.\n"+
 		"  body.settings.fromEmail: is not on the domain\n", run.stderr)
 	require.Equal(t, []string{"PATCH /api/v1/tenants/other"}, api.changes)
 	require.NotContains(t, run.stdout, "changes made")
+}
+
+// A script that prunes says that it means it. An empty file, above all, is rarely meant.
+func TestApply_PruneNeedsYes(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	run := tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, wanted))
+	require.Equal(t, outcome{code: 1, stderr: "mailtura: --prune would delete 2 of 4 tenants with all their mail: going, gone; " +
+		"nothing was changed, say --yes to do it\n"}, run)
+	run = tool(t, api.URL, "apply", "--prune", "-f", yamlFile(t, "tenants: []"))
+	require.Equal(t, 1, run.code)
+	require.Contains(t, run.stderr, "4 of 4 tenants with all their mail: going, gone, other, same (every tenant there is)")
+	require.Empty(t, api.changes, "also not what --prune is not about")
+
+	run = tool(t, api.URL, "apply", "--prune", "--yes", "-f", yamlFile(t, "tenants: []"))
+	require.Zero(t, run.code, run.stderr)
+	require.Len(t, api.changes, 4)
+	same := yamlFile(t, "tenants: [{id: same, domain: same.example}]")
+	require.Equal(t, outcome{stdout: "0 of 0 changes made.\n"}, tool(t, newAPI(t, doc("same", "")).URL, "apply", "--prune", "-f", same),
+		"without a deletion there is nothing to ask")
+}
+
+func TestConfirmDeletions_Asks(t *testing.T) {
+	t.Parallel()
+	changes := []plan.Change{{Action: plan.Create, TenantID: "new"}, {Action: plan.Delete, TenantID: "a"}, {Action: plan.Delete, TenantID: "b"}}
+	for answer, agreed := range map[string]bool{"yes\n": true, " yes \r\n": true, "yes": true, "": false, "\n": false, "y\n": false, "no\nyes\n": false} {
+		var out strings.Builder
+		err := confirmDeletions(changes, 3, strings.NewReader(answer), &out, true)
+		require.Equal(t, "This deletes 2 of 3 tenants with all their mail: a, b. Type yes to go on: ", out.String())
+		if agreed {
+			require.NoError(t, err, answer)
+		} else {
+			require.EqualError(t, err, "nothing was changed", answer)
+		}
+	}
+	require.NoError(t, confirmDeletions(changes[:1], 3, nil, nil, true), "nothing to ask")
 }
 
 func TestPlan_ErrorsCanBeUnderstood(t *testing.T) {

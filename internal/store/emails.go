@@ -65,16 +65,20 @@ type EmailFilter struct {
 // Email gives an email; fault email_not_found.
 func (s *Store) Email(ctx context.Context, tenantID string, emailID uuid.UUID) (e EmailRecord, err error) {
 	err = s.inTenant(ctx, "get email", tenantID, func(q *db.Queries) error {
-		row, err := q.GetEmail(ctx, tenantID, emailID)
-		if err != nil {
-			return notFound(translate("select email", err), "email_not_found", "There is no such email.")
-		}
-		records := []EmailRecord{toEmailRecord(row)}
-		err = addRecipients(ctx, q, tenantID, records)
-		e = records[0]
+		e, err = getEmail(ctx, q, tenantID, emailID)
 		return err
 	})
 	return e, err
+}
+
+func getEmail(ctx context.Context, q *db.Queries, tenantID string, emailID uuid.UUID) (EmailRecord, error) {
+	row, err := q.GetEmail(ctx, tenantID, emailID)
+	if err != nil {
+		return EmailRecord{}, notFound(translate("select email", err), "email_not_found", "There is no such email.")
+	}
+	records := []EmailRecord{toEmailRecord(row)}
+	err = addRecipients(ctx, q, tenantID, records)
+	return records[0], err
 }
 
 // ListEmails lists a tenant's emails, newest first.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/template"
@@ -38,11 +37,11 @@ func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template)
 }
 
 // UpdateTemplate writes the next version of a template; fault template_not_found.
-func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, t Template) (Template, error) {
+func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, t Template, conditions ...Condition[Template]) (Template, error) {
 	err := s.inTenant(ctx, "update template", tenantID, func(q *db.Queries) error {
-		row, err := q.LockTemplateByName(ctx, tenantID, t.Name)
+		row, err := lockTemplate(ctx, q, tenantID, t.Name, conditions)
 		if err != nil {
-			return noTemplate(translate("lock template", err), t.Name)
+			return err
 		}
 		if row, err = q.BumpTemplate(ctx, tenantID, row.ID); err != nil {
 			return err
@@ -50,6 +49,23 @@ func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, t Template)
 		return t.write(ctx, q, row)
 	})
 	return t, err
+}
+
+// lockTemplate locks a template whose current version fulfils the conditions.
+func lockTemplate(
+	ctx context.Context, q *db.Queries, tenantID, name string, conditions []Condition[Template],
+) (locked db.Template, err error) {
+	if locked, err = q.LockTemplateByName(ctx, tenantID, name); err != nil {
+		return locked, noTemplate(translate("lock template", err), name)
+	}
+	if len(conditions) == 0 {
+		return locked, nil
+	}
+	row, err := q.GetTemplateByName(ctx, tenantID, name)
+	if err != nil {
+		return locked, err
+	}
+	return locked, checkAll(conditions, toTemplate(row.Template, row.TemplateVersion))
 }
 
 // write adds t as the version that row has, and completes t.
@@ -101,12 +117,12 @@ func (s *Store) ListTemplates(ctx context.Context, tenantID, after string, limit
 
 // DeleteTemplate takes a template away from new emails; those that were accepted keep
 // the version they are pinned to. Fault template_not_found.
-func (s *Store) DeleteTemplate(ctx context.Context, tenantID, name string) error {
+func (s *Store) DeleteTemplate(ctx context.Context, tenantID, name string, conditions ...Condition[Template]) error {
 	return s.inTenant(ctx, "delete template", tenantID, func(q *db.Queries) error {
-		n, err := q.DeleteTemplateByName(ctx, tenantID, name)
-		if err == nil && n == 0 {
-			return fault.New(fault.NotFound, "template_not_found", "There is no template %q.", name)
+		if _, err := lockTemplate(ctx, q, tenantID, name, conditions); err != nil {
+			return err
 		}
+		_, err := q.DeleteTemplateByName(ctx, tenantID, name)
 		return err
 	})
 }

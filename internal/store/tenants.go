@@ -110,17 +110,17 @@ type Deletion struct {
 
 // BeginDeletion sets the fence: in one transaction the tenant becomes deleting and its
 // keys are revoked. For a tenant that is being deleted it gives the deletion under way.
-func (s *Store) BeginDeletion(ctx context.Context, tenantID string) (d Deletion, err error) {
+func (s *Store) BeginDeletion(ctx context.Context, tenantID string, conditions ...Condition[tenant.Tenant]) (d Deletion, err error) {
 	err = s.inSystem(ctx, "begin deletion", func(q *db.Queries) error {
-		t, err := q.LockTenant(ctx, tenantID)
+		locked, err := q.LockTenant(ctx, tenantID)
 		if err != nil {
 			return noTenant(translate("lock tenant", err), tenantID)
 		}
 		var row db.TenantDeletion
-		if tenant.Status(t.Status) == tenant.Deleting {
+		if tenant.Status(locked.Status) == tenant.Deleting {
 			row, err = q.GetRunningDeletion(ctx, tenantID)
 		} else {
-			row, err = fence(ctx, q, tenantID)
+			row, err = fence(ctx, q, locked, conditions)
 		}
 		if err != nil {
 			return err
@@ -131,14 +131,21 @@ func (s *Store) BeginDeletion(ctx context.Context, tenantID string) (d Deletion,
 	return d, err
 }
 
-func fence(ctx context.Context, q *db.Queries, tenantID string) (db.TenantDeletion, error) {
-	if err := q.FenceTenant(ctx, tenantID); err != nil {
+func fence(ctx context.Context, q *db.Queries, locked db.Tenant, conditions []Condition[tenant.Tenant]) (db.TenantDeletion, error) {
+	t, err := toTenant(locked)
+	if err != nil {
 		return db.TenantDeletion{}, err
 	}
-	if err := q.RevokeAllTenantAPIKeys(ctx, tenantID); err != nil {
+	if err := checkAll(conditions, t); err != nil {
 		return db.TenantDeletion{}, err
 	}
-	return q.InsertTenantDeletion(ctx, id.New(), tenantID)
+	if err := q.FenceTenant(ctx, t.ID); err != nil {
+		return db.TenantDeletion{}, err
+	}
+	if err := q.RevokeAllTenantAPIKeys(ctx, t.ID); err != nil {
+		return db.TenantDeletion{}, err
+	}
+	return q.InsertTenantDeletion(ctx, id.New(), t.ID)
 }
 
 // Deletion gives the record of a deletion; fault deletion_not_found.

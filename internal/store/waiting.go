@@ -56,14 +56,20 @@ func (s *Store) Cancel(ctx context.Context, tenantID string, emailID uuid.UUID, 
 
 // Reschedule moves an email that is scheduled, or held, to another time, and with it what
 // is reserved for it. Faults email_not_scheduled and daily_limit_reached.
-func (s *Store) Reschedule(ctx context.Context, tenantID string, emailID uuid.UUID, at, now time.Time) error {
+func (s *Store) Reschedule(
+	ctx context.Context, tenantID string, emailID uuid.UUID, at, now time.Time, conditions ...Condition[EmailRecord],
+) error {
 	return s.changeWaiting(ctx, "reschedule email", tenantID, emailID, now, func(w *waiting) error {
-		recipients, err := w.q.ListRecipients(ctx, tenantID, []uuid.UUID{emailID})
+		current, err := getEmail(ctx, w.q, tenantID, emailID)
 		if err != nil {
 			return err
 		}
+		if err := checkAll(conditions, current); err != nil {
+			return err
+		}
+		recipients := current.Recipients
 		for _, r := range recipients {
-			if status := email.Status(r.Status); status != email.Scheduled && status != email.Held {
+			if r.Status != email.Scheduled && r.Status != email.Held {
 				return fault.New(fault.Conflict, "email_not_scheduled", "The email is not scheduled any more.")
 			}
 		}

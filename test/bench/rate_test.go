@@ -125,10 +125,10 @@ func patch(b *testing.B, stack *testkit.Stack, c *mailtura.ClientWithResponses, 
 	}))
 	require.NoError(b, err)
 	require.Eventually(b, func() bool {
-		answer, err := operator.GetTenantWithResponse(b.Context(), tenant)
+		answer, err := operator.GetTenantWithResponse(b.Context(), tenant, nil)
 		return err == nil && answer.JSON200 != nil && answer.JSON200.Status == "active"
 	}, time.Minute, 10*time.Millisecond, "the tenant is set up")
-	answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), tenant, "application/json", strings.NewReader(`{"settings":`+settings+`}`))
+	answer, err := operator.UpdateTenantWithBodyWithResponse(b.Context(), tenant, nil, "application/json", strings.NewReader(`{"settings":`+settings+`}`))
 	require.NoError(b, err)
 	require.Equal(b, http.StatusOK, answer.StatusCode(), string(answer.Body))
 }

@@ -40,7 +40,7 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 		require.NoError(t, err)
 		return answer.JSON200.Workflow.Id != "" && answer.JSON200.Workflow.Id != before.Id
 	}, 60*time.Second, 200*time.Millisecond, "another workflow carries it")
-	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), id, "application/json",
+	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), id, nil, "application/json",
 		reader(`{"settings":{"rateLimit":null}}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))

@@ -64,7 +64,7 @@ func TestQuota_LiftedLimitSpeedsUp(t *testing.T) {
 				send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("Hi"), Text: ptr("Hi")})
 			}
 			shared.await(t, recipient, 1, 20*time.Second)
-			patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json", reader(patch))
+			patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, nil, "application/json", reader(patch))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))
 			shared.await(t, recipient, 10, 20*time.Second)

@@ -37,7 +37,7 @@ func TestRecordHistories(t *testing.T) {
 	}
 	record(t, "send_emails_paced", awaitStatus(t, c, paced, "sent", 60*time.Second).Workflow.Id)
 	record(t, "tenant_quota_leases", flow.TenantQuotaID(tenant))
-	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json", reader(`{"settings":{"rateLimit":600}}`))
+	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, nil, "application/json", reader(`{"settings":{"rateLimit":600}}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, patched.StatusCode())
 	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 30*time.Second)
@@ -46,10 +46,10 @@ func TestRecordHistories(t *testing.T) {
 	recordBulkSend(t, free)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	operator := shared.client(t, shared.Key, "")
-	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast)
+	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast, nil)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		d, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id)
+		d, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id, nil)
 		require.NoError(t, err)
 		return d.JSON200.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)

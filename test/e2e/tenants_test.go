@@ -29,7 +29,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	for range 15 { // more than go out at once: some are under way when the tenant goes
 		last = send(t, c, mailtura.SendEmail{To: to(address(t, "ada"), address(t, "bob")), Template: ptr("note")}).Id
 	}
-	deleted, err := operator.DeleteTenantWithResponse(t.Context(), id)
+	deleted, err := operator.DeleteTenantWithResponse(t.Context(), id, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, deleted.StatusCode(), string(deleted.Body))
 	require.Equal(t, "/api/v1/tenant-deletions/"+deleted.JSON202.Id, deleted.HTTPResponse.Header.Get("Location"))
@@ -40,7 +40,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 
 	var deletion *mailtura.TenantDeletion
 	require.Eventually(t, func() bool {
-		answer, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id)
+		answer, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id, nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, answer.StatusCode(), string(answer.Body))
 		deletion = answer.JSON200
@@ -54,7 +54,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	require.Equal(t, "tenant/"+id+"/delete", deletion.Workflow.Id)
 	requireNoRows(t, id)
 
-	gone, err := operator.GetTenantWithResponse(t.Context(), id)
+	gone, err := operator.GetTenantWithResponse(t.Context(), id, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, gone.StatusCode())
 	again, err := operator.CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &mailtura.Settings{FromEmail: ptr("noreply@acme.com")}})

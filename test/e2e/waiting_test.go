@@ -65,7 +65,7 @@ func TestHeld_ReleasedWhenTheLimitIsRaised(t *testing.T) {
 		ids = append(ids, accepted.Id)
 	}
 	raise := func(limit string) {
-		patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, "application/json",
+		patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, nil, "application/json",
 			reader(`{"settings":{"dailyLimit":`+limit+`}}`))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))

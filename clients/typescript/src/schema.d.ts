@@ -536,7 +536,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a tenant and everything of it
-         * @description At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. Needs the scope `tenants:write`.
+         * @description At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
          */
         delete: operations["delete-tenant"];
         options?: never;
@@ -2232,6 +2232,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
             };
             path: {
                 id: string;
@@ -2243,11 +2245,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["BulkSend"];
                 };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -2331,6 +2342,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2521,6 +2533,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2618,6 +2631,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3034,6 +3048,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
             };
             path: {
                 id: string;
@@ -3045,11 +3061,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Email"];
                 };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -3122,6 +3147,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
             };
             path: {
                 id: string;
@@ -3137,6 +3164,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3181,6 +3209,15 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3243,6 +3280,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3428,6 +3466,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4154,6 +4193,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4240,6 +4280,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
             };
             path: {
                 name: string;
@@ -4251,11 +4293,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Template"];
                 };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -4328,6 +4379,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
             };
             path: {
                 name: string;
@@ -4343,6 +4396,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4385,6 +4439,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -4420,6 +4483,8 @@ export interface operations {
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
             };
             path: {
                 name: string;
@@ -4471,6 +4536,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -4503,7 +4577,10 @@ export interface operations {
     "get-tenant-deletion": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4514,11 +4591,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TenantDeletion"];
                 };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -4683,6 +4769,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4757,7 +4844,10 @@ export interface operations {
     "get-tenant": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
             path: {
                 /** @description Id of the tenant */
                 id: string;
@@ -4769,11 +4859,20 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Tenant"];
                 };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -4843,7 +4942,10 @@ export interface operations {
     "delete-tenant": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Id of the tenant */
                 id: string;
@@ -4898,6 +5000,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -4930,7 +5041,10 @@ export interface operations {
     "update-tenant": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Id of the tenant */
                 id: string;
@@ -4947,6 +5061,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4991,6 +5106,15 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
