@@ -103,6 +103,9 @@ func TestCLI_Refuses(t *testing.T) {
 		"worker --listen :80":          "unknown flag --listen",
 		"apply -f /does/not/exist.yml": "exist.yml",
 		"version now":                  "unexpected argument now",
+		"keys create-operator --database-url d --scope tenants:eat": "\"tenants:eat\" is none of",
+		"keys create-operator --database-url d --expires-in=-1h":    "is over already",
+		"keys revoke-operator --database-url d":                     "<id>",
 	} {
 		var c cli
 		_, err := parser(t, &c).Parse(strings.Fields(line))
