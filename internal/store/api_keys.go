@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/mailtura/mailtura/internal/apikey"
-	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/tenant"
@@ -134,9 +134,13 @@ func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID) error {
 
 func revoked(n int64, err error) error {
 	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "key_not_found", "There is no such key.")
+		err = pgx.ErrNoRows
 	}
-	return err
+	return noKey(err)
+}
+
+func noKey(err error) error {
+	return notFound(translate("find key", err), "key_not_found", "There is no such key.")
 }
 
 func keyPage(rows []db.ApiKey, limit int) (items []APIKey, next string) {

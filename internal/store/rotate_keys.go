@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
@@ -68,13 +66,6 @@ func (r Rotation) replace(ctx context.Context, q *db.Queries, old db.ApiKey) (AP
 		return APIKey{}, err
 	}
 	return created, q.ReplaceAPIKey(ctx, db.ReplaceAPIKeyParams{ReplacedBy: created.ID, EndsAt: r.Now.Add(r.Overlap), ID: old.ID})
-}
-
-func noKey(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.NotFound, "key_not_found", "There is no such key.")
-	}
-	return err
 }
 
 // TouchKeys notes when keys were used.

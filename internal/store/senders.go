@@ -70,19 +70,19 @@ func (s *Store) asSender(
 		if err := change(q, sd); err != nil {
 			return err
 		}
-		return sd.writeUsage(ctx, q, tenantID, yesterday(now), now)
+		return sd.writeUsage(ctx, q, tenantID, now)
 	})
 }
 
-// writeUsage writes the days that have changed, but for those before an instant, which are
-// over, and tells of what they have come to.
-func (s *sender) writeUsage(ctx context.Context, q *db.Queries, tenantID string, from, now time.Time) error {
+// writeUsage writes the days that have changed, but for those that are over, and tells of
+// what they have come to.
+func (s *sender) writeUsage(ctx context.Context, q *db.Queries, tenantID string, now time.Time) error {
 	if err := tellOfQuota(ctx, q, map[string][]quota.Crossing{tenantID: s.calendar.Tell()}, now); err != nil {
 		return err
 	}
 	var p db.SetUsageParams
 	for use := range s.calendar.Changed {
-		if d := date(use.Day); !d.Before(from) {
+		if !date(use.Day).Before(yesterday(now)) {
 			addUsage(&p, tenantID, use)
 		}
 	}
