@@ -27,8 +27,8 @@ func newMessages(engine *template.Engine, keys dkim.Keys, letters map[uuid.UUID]
 }
 
 // composeLetter renders an email, puts it into the form of RFC 5322, and signs it with the
-// keys of its sender's domain. The bytes are the
-// same for every recipient and every attempt, but for the time of a signature.
+// keys of its sender's domain. The bytes are the same for every recipient and every attempt,
+// but for the time of a signature.
 func composeLetter(ctx context.Context, engine *template.Engine, keys dkim.Keys, l *store.Letter) (message, error) {
 	body, err := engine.RenderEmail(ctx, l.Rendering())
 	if err != nil {

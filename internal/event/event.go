@@ -23,11 +23,3 @@ const (
 	QuotaWarning Type = "quota.warning" // 80 or 90 percent of it are used
 	QuotaReached Type = "quota.reached" // nothing of it is left
 )
-
-// Types are all of them.
-func Types() []Type {
-	return []Type{
-		EmailAccepted, EmailScheduled, EmailSent, EmailDeferred, EmailBounced, EmailFailed, EmailCancelled, EmailExpired, EmailUnknown,
-		QuotaWarning, QuotaReached,
-	}
-}
