@@ -107,7 +107,7 @@ func TestRun_InMemory(t *testing.T) {
 	require.NoError(t, <-ended)
 	require.NoFileExists(t, file)
 	require.Equal(t, "temporal ready at "+at.Address+", UI at "+at.UIURL+", namespace mailtura\n", out.String())
-	_, err = probe("127.0.0.1", portOf(t, at.Address), "--port")
+	_, err = ports{}.probe("127.0.0.1", portOf(t, at.Address), "--port")
 	require.NoError(t, err, "the port is given back")
 }
 
