@@ -69,7 +69,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		if err == nil {
 			return s, nil
 		}
-		if !errors.Is(err, errLeftovers) || time.Now().After(deadline) {
+		passes := errors.Is(err, errLeftovers) || cfg.Port == 0 && errors.Is(err, errPortTaken)
+		if !passes || time.Now().After(deadline) {
 			return nil, err
 		}
 		select {
@@ -83,6 +84,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // errLeftovers: child processes of a server that was killed still hold its shared memory.
 // They notice, and end.
 var errLeftovers = errors.New("processes of an earlier run have not ended")
+
+// errPortTaken: another program took the port between its choice and the server's start.
+var errPortTaken = errors.New("its port was taken by another program")
 
 const leftoversEnd = 30 * time.Second
 
@@ -160,8 +164,10 @@ func (s *Server) awaitReady(ctx context.Context, logged int64) error {
 		select {
 		case <-s.done:
 			said := s.saidSince(logged)
-			if slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, "old server processes") }) {
-				return fmt.Errorf("PostgreSQL did not start: %w", errLeftovers)
+			for sign, cause := range map[string]error{"old server processes": errLeftovers, "could not create any TCP/IP sockets": errPortTaken} {
+				if slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, sign) }) {
+					return fmt.Errorf("PostgreSQL did not start: %w", cause)
+				}
 			}
 			return fmt.Errorf("PostgreSQL did not start: %s", said[len(said)-1])
 		case <-ctx.Done():
