@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,8 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requestRole is the role of the request path.
-const requestRole = "mailtura_request"
+// The roles of the request path, and of what works across tenants.
+const (
+	requestRole = "mailtura_request"
+	systemRole  = "mailtura_system"
+)
 
 // reachable are the tables in which the request path may do anything at all, with a column or with the whole.
 func (b *bundle) reachable() []string {
@@ -19,58 +23,112 @@ func (b *bundle) reachable() []string {
 			OR has_any_column_privilege($1, oid, 'SELECT, INSERT, UPDATE, REFERENCES')) ORDER BY 1`, requestRole)
 }
 
-// With a forgotten WHERE, and with a forgotten setting, the request path sees nothing of another tenant.
-func TestSchema_EveryTableOfTenantsHasAPolicy(t *testing.T) {
-	t.Parallel()
-	b := newMigrated(t)
-	ofTenants := b.texts(`SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-		WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace ORDER BY 1`)
-	require.NotEmpty(t, ofTenants)
+// ofTenants are the tables that hold something of a tenant, with the column that says whose it is.
+const ofTenants = `SELECT c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity, a.attname FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = CASE c.relname WHEN 'tenants' THEN 'id' ELSE 'tenant_id' END
+	WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace`
+
+// unprotected are the tables of tenants in which the database itself does not keep tenants apart, with what is missing.
+func (b *bundle) unprotected() (all []string) {
+	b.t.Helper()
+	for _, table := range b.texts(`SELECT relname FROM (` + ofTenants + `) t WHERE NOT (relrowsecurity AND relforcerowsecurity)`) {
+		all = append(all, table+" has no forced row-level security")
+	}
 	reachable := b.reachable()
-	require.Contains(t, reachable, "tenants")
-	for _, table := range append([]string{"tenants"}, ofTenants...) {
-		if table == "tenant_deletions" { // for operators only: it has no policy because the role has no privilege
-			require.NotContains(t, reachable, table)
-			continue
-		}
-		column := "tenant_id"
-		if table == "tenants" {
-			column = "id"
-		}
-		require.Equal(t, []string{"true"}, b.texts(`SELECT relrowsecurity FROM pg_class WHERE oid = $1::regclass`, table), table)
-		// One policy for every command, of this role only. Without the setting the comparison is with null, which is never true;
-		// what has no WITH CHECK is checked by USING. An operator's idempotency keys have the empty tenant, and so has, for the
+	for _, line := range b.texts(`SELECT relname || ' ' || attname FROM (` + ofTenants + `) t ORDER BY 1`) {
+		table, column, _ := strings.Cut(line, " ")
+		// One policy of each role, for every command. Without the setting the comparison is with null, which is never true; what
+		// has no WITH CHECK is checked by USING. An operator's idempotency keys have the empty tenant, and so has, for the
 		// setting, a connection that served a tenant before.
 		setting := "current_setting('mailtura.tenant_id'::text, true)"
 		if table == "idempotency_keys" {
 			setting = "NULLIF(" + setting + ", ''::text)"
 		}
-		require.Equal(t, []string{"true * {" + requestRole + "} (" + column + " = " + setting + ") -"},
-			b.texts(`SELECT concat_ws(' ', polpermissive::text, polcmd, ARRAY(SELECT rolname FROM pg_roles WHERE oid = ANY (polroles))::text,
-				pg_get_expr(polqual, polrelid), coalesce(pg_get_expr(polwithcheck, polrelid), '-'))
-				FROM pg_policy WHERE polrelid = $1::regclass`, table), table)
+		want := []string{"true * {" + systemRole + "} true -"}
+		if slices.Contains(reachable, table) { // else it is for operators only
+			want = append(want, "true * {"+requestRole+"} ("+column+" = "+setting+") -")
+		}
+		got := b.texts(`SELECT concat_ws(' ', polpermissive::text, polcmd, ARRAY(SELECT rolname FROM pg_roles WHERE oid = ANY (polroles))::text,
+			pg_get_expr(polqual, polrelid), coalesce(pg_get_expr(polwithcheck, polrelid), '-'))
+			FROM pg_policy WHERE polrelid = $1::regclass`, table)
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			all = append(all, fmt.Sprintf("%s has the policies %q, not %q", table, got, want))
+		}
 	}
-	for _, table := range reachable {
-		require.True(t, table == "tenants" || slices.Contains(ofTenants, table), "%s has no tenant", table)
+	return all
+}
+
+// With a forgotten WHERE, and with a forgotten setting, the request path sees nothing of another tenant.
+func TestSchema_EveryTableOfTenantsHasAPolicy(t *testing.T) {
+	t.Parallel()
+	b := newMigrated(t)
+	require.Empty(t, b.unprotected())
+	tables := b.texts(`SELECT relname FROM (` + ofTenants + `) t`)
+	for _, table := range b.reachable() {
+		require.Contains(t, tables, table, "has no tenant, so the request path has no business in it")
+	}
+	require.NotContains(t, b.reachable(), "tenant_deletions", "it is for operators only")
+}
+
+// The rules find what they are to find.
+func TestSchema_AForgottenPolicyIsFound(t *testing.T) {
+	t.Parallel()
+	b := newMigrated(t)
+	for _, step := range []struct{ ddl, finding string }{
+		{`CREATE TABLE notes (tenant_id text REFERENCES tenants (id), note text)`, "notes has no forced row-level security"},
+		{`ALTER TABLE notes ENABLE ROW LEVEL SECURITY`, "notes has no forced row-level security"},
+		{`ALTER TABLE notes FORCE ROW LEVEL SECURITY`, "notes has the policies []"},
+		{`CREATE POLICY notes_system ON notes TO mailtura_system USING (true)`, ""},
+		{`GRANT SELECT ON notes TO mailtura_request`, `notes has the policies ["true * {mailtura_system} true -"]`},
+		{`CREATE POLICY notes_tenant ON notes TO mailtura_request USING (tenant_id = current_setting('mailtura.tenant_id'))`, "notes has the policies"},
+		{`ALTER POLICY notes_tenant ON notes USING (tenant_id = current_setting('mailtura.tenant_id', true))`, ""},
+		{`CREATE POLICY notes_all ON notes USING (true)`, "notes has the policies"},
+		{`ALTER TABLE emails NO FORCE ROW LEVEL SECURITY`, "emails has no forced row-level security"},
+	} {
+		_, err := b.db.ExecContext(t.Context(), step.ddl)
+		require.NoError(t, err, step.ddl)
+		found := strings.Join(b.unprotected(), "\n")
+		require.Contains(t, found, step.finding, step.ddl)
+		require.Equal(t, step.finding == "", found == "", "%s: %s", step.ddl, found)
 	}
 }
 
-func TestSchema_RequestRoleCanNotGetRoundThePolicies(t *testing.T) {
+// What is immutable stays as it was written, whoever works on it.
+func TestSchema_SystemRoleHasOnlyTheRightsThatItNeeds(t *testing.T) {
 	t.Parallel()
 	b := newMigrated(t)
-	require.Equal(t, []string{"false false false false false"}, b.texts(`SELECT concat_ws(' ', rolsuper::text, rolbypassrls::text,
-		rolcanlogin::text, rolcreaterole::text, rolcreatedb::text) FROM pg_roles WHERE rolname = $1`, requestRole))
-	require.Empty(t, b.texts(`SELECT roleid::regrole::text FROM pg_auth_members WHERE member = $1::text::regrole`, requestRole),
-		"it is no member of another role")
-	require.Empty(t, b.texts(`SELECT classid::regclass || ' ' || objid FROM pg_shdepend WHERE refobjid = $1::text::regrole AND deptype = 'o'`,
-		requestRole), "it owns nothing")
+	for right, tables := range map[string][]string{
+		"UPDATE": {"template_versions", "email_contents", "events", "bulk_send_errors", "goose_db_version"},
+		"INSERT": {"templates", "template_versions", "goose_db_version"},
+		"DELETE": {"tenant_deletions", "goose_db_version"},
+		"SELECT": {"goose_db_version"},
+	} {
+		for _, table := range tables {
+			require.Equal(t, []string{"false"}, b.texts(`SELECT has_table_privilege($1, $2, $3)::text`, systemRole, table, right), "%s %s", right, table)
+		}
+	}
+}
+
+func TestSchema_RolesCanNotGetRoundThePolicies(t *testing.T) {
+	t.Parallel()
+	b := newMigrated(t)
+	for _, role := range []string{requestRole, systemRole} {
+		require.Equal(t, []string{"false false false false false"}, b.texts(`SELECT concat_ws(' ', rolsuper::text, rolbypassrls::text,
+			rolcanlogin::text, rolcreaterole::text, rolcreatedb::text) FROM pg_roles WHERE rolname = $1`, role), role)
+		require.Empty(t, b.texts(`SELECT roleid::regrole::text FROM pg_auth_members WHERE member = $1::text::regrole`, role),
+			"it is no member of another role")
+		require.Empty(t, b.texts(`SELECT classid::regclass || ' ' || objid FROM pg_shdepend WHERE refobjid = $1::text::regrole AND deptype = 'o'`,
+			role), "it owns nothing")
+		require.Empty(t, b.texts(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+			AND has_table_privilege($1, oid, 'TRUNCATE, REFERENCES, TRIGGER')`, role), "policies do not hold for these")
+		require.Equal(t, []string{"false"}, b.texts(`SELECT has_schema_privilege($1, 'public', 'CREATE')::text`, role))
+	}
 	require.Empty(t, b.texts(`SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef`),
-		"no function lends it the owner's rights")
+		"no function lends them the owner's rights")
 	require.Empty(t, b.texts(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')`),
 		"a view would read as its owner, past the policies")
-	require.Empty(t, b.texts(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-		AND has_table_privilege($1, oid, 'TRUNCATE, REFERENCES, TRIGGER')`, requestRole), "policies do not hold for these")
-	require.Equal(t, []string{"false"}, b.texts(`SELECT has_schema_privilege($1, 'public', 'CREATE')::text`, requestRole))
 }
 
 // A row can refer to rows of its own tenant only.

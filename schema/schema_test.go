@@ -75,7 +75,7 @@ func (b *bundle) describe() []string {
 	b.t.Helper()
 	return b.texts(`
 		WITH own AS (SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'goose%')
-		SELECT concat_ws(' ', c.relkind, c.relname, c.relrowsecurity, c.reloptions, c.relacl, obj_description(c.oid)) FROM own c
+		SELECT concat_ws(' ', c.relkind, c.relname, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relacl, obj_description(c.oid)) FROM own c
 		UNION ALL SELECT concat_ws(' ', 'column', c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
 			a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
 			FROM own c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0

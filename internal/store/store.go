@@ -37,6 +37,12 @@ type Store struct {
 // statementTimeout is how long a statement of the request path may take.
 const statementTimeout = "30s"
 
+// The roles of the two pools. A migration makes them.
+const (
+	requestRole = "mailtura_request"
+	systemRole  = "mailtura_system"
+)
+
 // Settings of the connections. The system's statements reach their rows by key, over and
 // over: of a table that has grown since it was last analysed the planner thinks that it is
 // small, and would read all of it for a join, and planning costs more than running. What
@@ -48,13 +54,13 @@ var (
 	requestSettings = map[string]string{"plan_cache_mode": "force_custom_plan", "statement_timeout": statementTimeout}
 )
 
-// Open connects. The schema must be there for the request path; see Migrate.
+// Open connects. The schema must be there; see Migrate.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	system, err := open(ctx, cfg, systemSettings, "")
+	system, err := open(ctx, cfg, systemSettings, systemRole)
 	if err != nil {
 		return nil, err
 	}
-	request, err := open(ctx, cfg, requestSettings, "mailtura_request")
+	request, err := open(ctx, cfg, requestSettings, requestRole)
 	if err != nil {
 		system.Close()
 		return nil, err
@@ -73,7 +79,7 @@ func open(ctx context.Context, cfg Config, settings map[string]string, role stri
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // else each id goes as text, by way of an error
-		if role == "" {
+		if role == "" { // migrations
 			return nil
 		}
 		_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize())

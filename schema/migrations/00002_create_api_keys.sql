@@ -22,10 +22,12 @@ COMMENT ON COLUMN api_keys.replaced_by IS 'the key that a rotation made; no fore
 COMMENT ON COLUMN api_keys.scopes IS 'null: all that a key of its kind may do';
 CREATE INDEX api_keys_tenant_id ON api_keys (tenant_id, created_at DESC, id DESC);
 
-ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY api_keys_tenant ON api_keys TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
+CREATE POLICY api_keys_system ON api_keys TO mailtura_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON api_keys TO mailtura_request;
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys TO mailtura_system;
 
 -- +goose Down
 DROP TABLE api_keys;

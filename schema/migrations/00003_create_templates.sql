@@ -31,14 +31,17 @@ COMMENT ON TABLE template_versions IS 'immutable: an email is pinned to the vers
 COMMENT ON COLUMN template_versions.variables IS 'JSON Schema of the variables; null: required decides alone';
 COMMENT ON COLUMN template_versions.required IS 'variables that the template prints unconditionally';
 
-ALTER TABLE templates ENABLE ROW LEVEL SECURITY;
+ALTER TABLE templates ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY templates_tenant ON templates TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE template_versions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY templates_system ON templates TO mailtura_system USING (true);
+ALTER TABLE template_versions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY template_versions_tenant ON template_versions TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
+CREATE POLICY template_versions_system ON template_versions TO mailtura_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON templates TO mailtura_request;
 GRANT SELECT, INSERT ON template_versions TO mailtura_request;
+GRANT SELECT, DELETE ON templates, template_versions TO mailtura_system;
 
 -- +goose Down
 DROP TABLE template_versions;

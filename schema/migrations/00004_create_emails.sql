@@ -141,25 +141,33 @@ CREATE TABLE daily_usage (
 COMMENT ON TABLE daily_usage IS 'recipients reserved per calendar day of the tenant''s time zone; days to come have those that are scheduled or held';
 COMMENT ON COLUMN daily_usage.told IS 'the highest share of the limit, in percent, that an event has told of';
 
-ALTER TABLE dispatches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE dispatches ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY dispatches_tenant ON dispatches TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE emails ENABLE ROW LEVEL SECURITY;
+CREATE POLICY dispatches_system ON dispatches TO mailtura_system USING (true);
+ALTER TABLE emails ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY emails_tenant ON emails TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE email_contents ENABLE ROW LEVEL SECURITY;
+CREATE POLICY emails_system ON emails TO mailtura_system USING (true);
+ALTER TABLE email_contents ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY email_contents_tenant ON email_contents TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE recipients ENABLE ROW LEVEL SECURITY;
+CREATE POLICY email_contents_system ON email_contents TO mailtura_system USING (true);
+ALTER TABLE recipients ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY recipients_tenant ON recipients TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY recipients_system ON recipients TO mailtura_system USING (true);
+ALTER TABLE attempts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY attempts_tenant ON attempts TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE daily_usage ENABLE ROW LEVEL SECURITY;
+CREATE POLICY attempts_system ON attempts TO mailtura_system USING (true);
+ALTER TABLE daily_usage ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY daily_usage_tenant ON daily_usage TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
+CREATE POLICY daily_usage_system ON daily_usage TO mailtura_system USING (true);
 GRANT SELECT ON dispatches, emails, email_contents, recipients, attempts, daily_usage TO mailtura_request;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dispatches, emails, recipients, attempts, daily_usage TO mailtura_system;
+GRANT SELECT, INSERT, DELETE ON email_contents TO mailtura_system;
 
 -- +goose Down
 DROP TABLE daily_usage;

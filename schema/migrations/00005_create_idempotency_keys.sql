@@ -16,10 +16,12 @@ COMMENT ON COLUMN idempotency_keys.hash IS 'SHA-256 of method, path and body of 
 COMMENT ON COLUMN idempotency_keys.body IS 'of the answer; sealed with a key of the caller where it has a secret';
 CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 
-ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY idempotency_keys_tenant ON idempotency_keys TO mailtura_request
     USING (tenant_id = nullif(current_setting('mailtura.tenant_id', true), '')); -- what a connection has that served a tenant
+CREATE POLICY idempotency_keys_system ON idempotency_keys TO mailtura_system USING (true);
 GRANT SELECT ON idempotency_keys TO mailtura_request;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO mailtura_system;
 
 -- +goose Down
 DROP TABLE idempotency_keys;

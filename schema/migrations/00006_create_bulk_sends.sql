@@ -89,16 +89,21 @@ CREATE INDEX emails_bulk_send_id ON emails (bulk_send_id) WHERE bulk_send_id IS 
 ALTER TABLE dispatches ADD CONSTRAINT dispatches_bulk_send_id_fkey FOREIGN KEY (tenant_id, bulk_send_id) REFERENCES bulk_sends (tenant_id, id);
 CREATE INDEX dispatches_bulk_send_id ON dispatches (bulk_send_id) WHERE bulk_send_id IS NOT NULL;
 
-ALTER TABLE bulk_sends ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulk_sends ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY bulk_sends_tenant ON bulk_sends TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE bulk_send_chunks ENABLE ROW LEVEL SECURITY;
+CREATE POLICY bulk_sends_system ON bulk_sends TO mailtura_system USING (true);
+ALTER TABLE bulk_send_chunks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY bulk_send_chunks_tenant ON bulk_send_chunks TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
-ALTER TABLE bulk_send_errors ENABLE ROW LEVEL SECURITY;
+CREATE POLICY bulk_send_chunks_system ON bulk_send_chunks TO mailtura_system USING (true);
+ALTER TABLE bulk_send_errors ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY bulk_send_errors_tenant ON bulk_send_errors TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
+CREATE POLICY bulk_send_errors_system ON bulk_send_errors TO mailtura_system USING (true);
 GRANT SELECT ON bulk_sends, bulk_send_chunks, bulk_send_errors TO mailtura_request;
+GRANT SELECT, INSERT, UPDATE, DELETE ON bulk_sends, bulk_send_chunks TO mailtura_system;
+GRANT SELECT, INSERT, DELETE ON bulk_send_errors TO mailtura_system;
 
 -- +goose Down
 DROP INDEX dispatches_bulk_send_id;

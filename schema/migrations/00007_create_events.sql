@@ -31,10 +31,13 @@ COMMENT ON TABLE events IS 'append-only; a row is written by the statement that 
 COMMENT ON COLUMN events.attempt IS 'number of the attempt of the recipient that it tells of';
 COMMENT ON COLUMN events.data IS 'what no other table has';
 
-ALTER TABLE events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY events_tenant ON events TO mailtura_request
     USING (tenant_id = current_setting('mailtura.tenant_id', true));
+CREATE POLICY events_system ON events TO mailtura_system USING (true);
 GRANT SELECT ON events TO mailtura_request;
+GRANT SELECT, INSERT, DELETE ON events TO mailtura_system;
+GRANT USAGE ON SEQUENCE events_order TO mailtura_system;
 
 -- +goose Down
 DROP TABLE events;
