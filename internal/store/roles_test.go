@@ -159,7 +159,8 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 		{
 			"the processes have a user that owns nothing",
 			[]string{
-				`CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'sesame'`, `CREATE DATABASE third OWNER keeper`,
+				`CREATE ROLE keeper LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO keeper`,
+				`CREATE DATABASE third OWNER keeper`,
 				`CREATE ROLE runner LOGIN NOINHERIT PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO runner`,
 			}, "keeper", "runner",
 		},
