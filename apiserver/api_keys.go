@@ -85,7 +85,7 @@ func (s *Server) createAPIKey(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, key)
+	created, err := s.Store.CreateTenantKey(ctx, caller(ctx).ID, key, keepKey(ctx, key.Key)...)
 	return newAPIKey(created, key.Key, err)
 }
 
@@ -122,7 +122,16 @@ func newAPIKey(created store.APIKey, key apikey.Key, err error) (*body[NewAPIKey
 	if err != nil {
 		return nil, err
 	}
-	return &body[NewAPIKey]{NewAPIKey{APIKey: showAPIKey(created), Key: key.Text()}}, nil
+	return &body[NewAPIKey]{showNewKey(created, key)}, nil
+}
+
+func showNewKey(created store.APIKey, key apikey.Key) NewAPIKey {
+	return NewAPIKey{APIKey: showAPIKey(created), Key: key.Text()}
+}
+
+// keepKey has the answer with a new key kept.
+func keepKey(ctx context.Context, key apikey.Key) []store.Keep[store.APIKey] {
+	return keepCreated(ctx, func(created store.APIKey) (any, error) { return showNewKey(created, key), nil })
 }
 
 func (s *Server) rotateAPIKey(ctx context.Context, in *struct {
@@ -136,7 +145,7 @@ func (s *Server) rotateAPIKey(ctx context.Context, in *struct {
 		return nil, err
 	}
 	defer s.known.forget()
-	created, err := s.Store.RotateTenantKey(ctx, caller(ctx).ID, r)
+	created, err := s.Store.RotateTenantKey(ctx, caller(ctx).ID, r, keepKey(ctx, r.New)...)
 	return newAPIKey(created, r.New, err)
 }
 

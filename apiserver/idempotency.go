@@ -64,7 +64,10 @@ func keyed(op huma.Operation) huma.Operation {
 }
 
 func (s *Server) onceRequest(hc huma.Context) *onceRequest {
-	return &onceRequest{Server: s, ctx: hc.Context(), key: onceKey{caller(hc.Context()).ID, hc.Header(idempotencyKey)}}
+	return &onceRequest{
+		Server: s, ctx: hc.Context(), key: onceKey{caller(hc.Context()).ID, hc.Header(idempotencyKey)},
+		authorization: hc.Header("Authorization"),
+	}
 }
 
 // onceKey is an idempotency key of a tenant, or of an operator.
@@ -85,10 +88,12 @@ type onceRequest struct {
 	ctx    context.Context
 	key    onceKey
 	secret bool
-	hash   []byte
+	// authorization is the header of the caller, with which secrets are sealed.
+	authorization string
+	hash          []byte
 	// kept: the answer was kept by the transaction that did what was asked for, or is not
-	// to be.
-	kept bool
+	// to be. early: it says more now than it did then.
+	kept, early bool
 }
 
 type onceContextKey struct{}
@@ -117,7 +122,7 @@ func (r *onceRequest) serve(hc huma.Context, next func(huma.Context)) error {
 	record := &recorder{ResponseWriter: w, status: http.StatusOK}
 	request = request.WithContext(context.WithValue(r.ctx, onceContextKey{}, r))
 	next(humachi.NewContext(hc.Operation(), request, record))
-	r.keep(hc, record)
+	r.keep(record)
 	return nil
 }
 
@@ -182,7 +187,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 func (r *onceRequest) replay(hc huma.Context, w http.ResponseWriter, a store.Answer) error {
 	body, ok := a.Body, bytes.Equal(a.Hash, r.hash)
 	if ok && r.secret {
-		body, ok = apikey.Unseal(hc.Header("Authorization"), a.Body)
+		body, ok = apikey.Unseal(r.authorization, a.Body)
 	}
 	if !ok {
 		return store.KeyReused()
@@ -202,16 +207,59 @@ func (r *onceRequest) replay(hc huma.Context, w http.ResponseWriter, a store.Ans
 
 // keep keeps a good answer, unless that was done already. Others are not kept: what was
 // refused can be tried again.
-func (r *onceRequest) keep(hc huma.Context, record *recorder) {
-	if record.status >= http.StatusMultipleChoices || r.kept {
+func (r *onceRequest) keep(record *recorder) {
+	if record.status >= http.StatusMultipleChoices || (r.kept && !r.early) {
 		return
 	}
-	a := store.Answer{Hash: r.hash, Status: record.status, Location: record.Header().Get("Location"), Body: record.body.Bytes()}
-	if r.secret {
-		a.Body = apikey.Seal(hc.Header("Authorization"), a.Body)
+	k := r.answer(record.status, record.Header().Get("Location"), record.body.Bytes())
+	ctx := context.WithoutCancel(r.ctx)
+	var err error
+	if r.early {
+		err = r.Store.AmendAnswer(ctx, k)
+	} else {
+		err = r.Store.KeepAnswer(ctx, k.TenantID, k.Key, k.Answer, k.Now)
 	}
-	if err := r.Store.KeepAnswer(context.WithoutCancel(r.ctx), r.key.tenantID, r.key.key, a, time.Now()); err != nil {
+	if err != nil {
 		r.log.ErrorContext(r.ctx, "answer to an idempotency key was not kept", slog.Any("error", err))
+	}
+}
+
+// answer is what is kept of an answer.
+func (r *onceRequest) answer(status int, location string, body []byte) store.Kept {
+	if r.secret {
+		body = apikey.Seal(r.authorization, body)
+	}
+	return store.Kept{
+		TenantID: r.key.tenantID, Key: r.key.key, Now: time.Now(),
+		Answer: store.Answer{Hash: r.hash, Status: status, Location: location, Body: body},
+	}
+}
+
+// keepCreated has the transaction that creates something keep the answer to it; nothing
+// for a request without an idempotency key.
+func keepCreated[T any](ctx context.Context, show func(T) (any, error)) []store.Keep[T] {
+	r, ok := ctx.Value(onceContextKey{}).(*onceRequest)
+	if !ok {
+		return nil
+	}
+	return []store.Keep[T]{func(created T) (store.Kept, error) {
+		shown, err := show(created)
+		if err != nil {
+			return store.Kept{}, err
+		}
+		var body bytes.Buffer
+		if err := huma.DefaultJSONFormat.Marshal(&body, shown); err != nil {
+			return store.Kept{}, err
+		}
+		r.kept = true
+		return r.answer(http.StatusCreated, "", body.Bytes()), nil
+	}}
+}
+
+// amendAnswer has an answer that a transaction has kept replaced by the one that goes out.
+func amendAnswer(ctx context.Context) {
+	if r, ok := ctx.Value(onceContextKey{}).(*onceRequest); ok {
+		r.early = true
 	}
 }
 

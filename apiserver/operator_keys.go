@@ -35,7 +35,7 @@ func (s *Server) createOperatorKey(ctx context.Context, in *struct{ Body CreateA
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.Store.CreateOperatorKey(ctx, key)
+	created, err := s.Store.CreateOperatorKey(ctx, key, keepKey(ctx, key.Key)...)
 	return newAPIKey(created, key.Key, err)
 }
 
@@ -49,7 +49,7 @@ func (s *Server) rotateOperatorKey(ctx context.Context, in *struct {
 		return nil, err
 	}
 	defer s.known.forget()
-	created, err := s.Store.RotateOperatorKey(ctx, r)
+	created, err := s.Store.RotateOperatorKey(ctx, r, keepKey(ctx, r.New)...)
 	return newAPIKey(created, r.New, err)
 }
 

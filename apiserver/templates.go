@@ -86,7 +86,8 @@ func (s *Server) createTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	t, err = s.Store.CreateTemplate(ctx, caller(ctx).ID, t)
+	keep := keepCreated(ctx, func(t store.Template) (any, error) { return showTemplate(t) })
+	t, err = s.Store.CreateTemplate(ctx, caller(ctx).ID, t, keep...)
 	if err != nil {
 		return nil, err
 	}

@@ -94,10 +94,12 @@ func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	t, err := s.Store.CreateTenant(ctx, t)
+	keep := keepCreated(ctx, func(t tenant.Tenant) (any, error) { return showTenant(t), nil })
+	t, err := s.Store.CreateTenant(ctx, t, keep...)
 	if err != nil {
 		return nil, err
 	}
+	amendAnswer(ctx) // with the status that it reaches
 	s.provision(telemetry.WithTenant(ctx, t.ID), &t)
 	return newResource(showTenant(t))
 }

@@ -43,6 +43,44 @@ func (s *Store) Answer(ctx context.Context, tenantID, key string, now time.Time)
 	return Answer{Hash: row.Hash, Status: int(row.Status), Location: row.Location, Body: row.Body}, nil
 }
 
+// Kept is the answer that a key's request will be given again.
+type Kept struct {
+	TenantID string // empty: an operator's request
+	Key      string
+	Answer   Answer
+	Now      time.Time
+}
+
+// Keep gives the answer to a request that created something, to be kept in the transaction
+// that created it: when it can not be kept, nothing is created, and the other way round.
+type Keep[T any] func(created T) (Kept, error)
+
+// keepAll keeps what was answered. When another process has served a key meanwhile, it is
+// the one that has created.
+func keepAll[T any](ctx context.Context, q *db.Queries, created T, keeps []Keep[T]) error {
+	for _, keep := range keeps {
+		k, err := keep(created)
+		if err != nil {
+			return err
+		}
+		n, err := q.SetAnswer(ctx, setAnswer(k.TenantID, k.Key, k.Answer, k.Now))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return keyInProgress()
+		}
+	}
+	return nil
+}
+
+// AmendAnswer replaces an answer that was kept before all was known that it says.
+func (s *Store) AmendAnswer(ctx context.Context, k Kept) error {
+	return translate("amend answer", s.q.ReplaceAnswer(ctx, db.ReplaceAnswerParams{
+		TenantID: k.TenantID, Key: k.Key, Hash: k.Answer.Hash, Body: k.Answer.Body,
+	}))
+}
+
 // KeepAnswer keeps an answer. One that the key has already stays.
 func (s *Store) KeepAnswer(ctx context.Context, tenantID, key string, a Answer, now time.Time) error {
 	_, err := s.q.SetAnswer(ctx, setAnswer(tenantID, key, a, now))

@@ -64,18 +64,25 @@ func (s *Store) Credential(ctx context.Context, prefix string) (Credential, erro
 }
 
 // CreateTenantKey stores a tenant's key.
-func (s *Store) CreateTenantKey(ctx context.Context, tenantID string, k NewKey) (created APIKey, err error) {
+func (s *Store) CreateTenantKey(ctx context.Context, tenantID string, k NewKey, keep ...Keep[APIKey]) (created APIKey, err error) {
 	err = s.inTenant(ctx, "create key", tenantID, func(q *db.Queries) error {
-		created, err = insertKey(ctx, q, &tenantID, k)
-		return err
+		if created, err = insertKey(ctx, q, &tenantID, k); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, created, keep)
 	})
 	return created, err
 }
 
 // CreateOperatorKey stores an operator key.
-func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey) (APIKey, error) {
-	created, err := insertKey(ctx, s.q, nil, k)
-	return created, translate("create operator key", err)
+func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey, keep ...Keep[APIKey]) (created APIKey, err error) {
+	err = s.inSystem(ctx, "create operator key", func(q *db.Queries) error {
+		if created, err = insertKey(ctx, q, nil, k); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, created, keep)
+	})
+	return created, err
 }
 
 func insertKey(ctx context.Context, q *db.Queries, tenantID *string, k NewKey) (APIKey, error) {

@@ -23,27 +23,31 @@ type Rotation struct {
 }
 
 // RotateTenantKey replaces a tenant's key; faults key_not_found and key_ended.
-func (s *Store) RotateTenantKey(ctx context.Context, tenantID string, r Rotation) (created APIKey, err error) {
+func (s *Store) RotateTenantKey(ctx context.Context, tenantID string, r Rotation, keep ...Keep[APIKey]) (created APIKey, err error) {
 	err = s.inTenant(ctx, "rotate key", tenantID, func(q *db.Queries) error {
 		old, err := q.LockTenantAPIKey(ctx, r.Old, tenantID)
 		if err != nil {
 			return noKey(err)
 		}
-		created, err = r.replace(ctx, q, old)
-		return err
+		if created, err = r.replace(ctx, q, old); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, created, keep)
 	})
 	return created, err
 }
 
 // RotateOperatorKey replaces an operator key; faults key_not_found and key_ended.
-func (s *Store) RotateOperatorKey(ctx context.Context, r Rotation) (created APIKey, err error) {
+func (s *Store) RotateOperatorKey(ctx context.Context, r Rotation, keep ...Keep[APIKey]) (created APIKey, err error) {
 	err = s.inSystem(ctx, "rotate operator key", func(q *db.Queries) error {
 		old, err := q.LockOperatorAPIKey(ctx, r.Old)
 		if err != nil {
 			return noKey(err)
 		}
-		created, err = r.replace(ctx, q, old)
-		return err
+		if created, err = r.replace(ctx, q, old); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, created, keep)
 	})
 	return created, err
 }

@@ -25,13 +25,16 @@ type Template struct {
 }
 
 // CreateTemplate writes a template with its first version; fault template_exists.
-func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template) (Template, error) {
+func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template, keep ...Keep[Template]) (Template, error) {
 	err := s.inTenant(ctx, "create template", tenantID, func(q *db.Queries) error {
 		row, err := q.InsertTemplate(ctx, db.InsertTemplateParams{TenantID: tenantID, ID: id.New(), Name: t.Name})
 		if err != nil {
 			return err
 		}
-		return t.write(ctx, q, row)
+		if err := t.write(ctx, q, row); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, t, keep)
 	})
 	return t, err
 }

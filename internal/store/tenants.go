@@ -14,16 +14,22 @@ import (
 )
 
 // CreateTenant writes a new tenant in status provisioning; fault tenant_exists when the id is taken.
-func (s *Store) CreateTenant(ctx context.Context, t tenant.Tenant) (tenant.Tenant, error) {
+func (s *Store) CreateTenant(ctx context.Context, t tenant.Tenant, keep ...Keep[tenant.Tenant]) (created tenant.Tenant, err error) {
 	settings, err := json.Marshal(t.Settings)
 	if err != nil {
-		return tenant.Tenant{}, translate("encode settings", err)
+		return created, translate("encode settings", err)
 	}
-	row, err := s.q.InsertTenant(ctx, db.InsertTenantParams{ID: t.ID, Name: t.Name, Domain: t.Domain, Settings: settings})
-	if err != nil {
-		return tenant.Tenant{}, translate("create tenant", err)
-	}
-	return toTenant(row)
+	err = s.inSystem(ctx, "create tenant", func(q *db.Queries) error {
+		row, err := q.InsertTenant(ctx, db.InsertTenantParams{ID: t.ID, Name: t.Name, Domain: t.Domain, Settings: settings})
+		if err != nil {
+			return err
+		}
+		if created, err = toTenant(row); err != nil {
+			return err
+		}
+		return keepAll(ctx, q, created, keep)
+	})
+	return created, err
 }
 
 // Tenant gives a tenant; fault tenant_not_found.

@@ -20,7 +20,7 @@ ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
 CREATE POLICY idempotency_keys_tenant ON idempotency_keys TO mailtura_request
     USING (tenant_id = nullif(current_setting('mailtura.tenant_id', true), '')); -- what a connection has that served a tenant
 CREATE POLICY idempotency_keys_system ON idempotency_keys TO mailtura_system USING (true);
-GRANT SELECT ON idempotency_keys TO mailtura_request;
+GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO mailtura_request;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO mailtura_system;
 
 -- +goose Down

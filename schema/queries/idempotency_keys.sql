@@ -15,6 +15,9 @@ ON CONFLICT (tenant_id, key) DO UPDATE
 SET hash = excluded.hash, status = excluded.status, location = excluded.location, body = excluded.body, created_at = now()
 WHERE k.created_at <= @since;
 
+-- name: ReplaceAnswer :exec
+UPDATE idempotency_keys SET body = @body WHERE tenant_id = @tenant_id AND key = @key AND hash = @hash;
+
 -- name: DeleteOldAnswers :execrows
 DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM idempotency_keys WHERE created_at < @before::timestamptz LIMIT 5000));

@@ -86,6 +86,27 @@ func (q *Queries) ListAnswered(ctx context.Context, arg ListAnsweredParams) ([]L
 	return items, nil
 }
 
+const replaceAnswer = `-- name: ReplaceAnswer :exec
+UPDATE idempotency_keys SET body = $1 WHERE tenant_id = $2 AND key = $3 AND hash = $4
+`
+
+type ReplaceAnswerParams struct {
+	Body     []byte
+	TenantID string
+	Key      string
+	Hash     []byte
+}
+
+func (q *Queries) ReplaceAnswer(ctx context.Context, arg ReplaceAnswerParams) error {
+	_, err := q.db.Exec(ctx, replaceAnswer,
+		arg.Body,
+		arg.TenantID,
+		arg.Key,
+		arg.Hash,
+	)
+	return err
+}
+
 const setAnswer = `-- name: SetAnswer :execrows
 INSERT INTO idempotency_keys AS k (tenant_id, key, hash, status, location, body)
 VALUES ($1, $2, $3, $4, $5, $6)
