@@ -27,6 +27,9 @@ type Rate struct {
 	Burst int    `json:"burst"`
 }
 
+// TransformSchema says that wherever there is a Rate there may be null. A reference can not say it.
+func (Rate) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return orNull(s) }
+
 // Usage is where a tenant stands.
 type Usage struct {
 	TenantID string `json:"tenantId" example:"acme-corp"`

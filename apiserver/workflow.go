@@ -1,6 +1,10 @@
 package apiserver
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+)
 
 // Workflow says where in Temporal something is done.
 type Workflow struct {
@@ -19,4 +23,12 @@ func (s *Server) workflow(workflowID, runID string) *Workflow {
 		}
 	}
 	return w
+}
+
+// TransformSchema says that wherever there is a Workflow there may be null. A reference can not say it.
+func (Workflow) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return orNull(s) }
+
+func orNull(s *huma.Schema) *huma.Schema {
+	s.Nullable = true
+	return s
 }

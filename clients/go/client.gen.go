@@ -1032,7 +1032,7 @@ type BulkSend struct {
 	Status BulkSendStatus `json:"status"`
 
 	// Workflow The Temporal workflow that queues it; null while it is uploaded
-	Workflow Workflow `json:"workflow"`
+	Workflow *Workflow `json:"workflow"`
 }
 
 // BulkSendClass defines model for BulkSend.Class.
@@ -1154,7 +1154,7 @@ type Email struct {
 	TemplateVersion *int32 `json:"templateVersion,omitempty"`
 
 	// Workflow The Temporal workflow that sends it; null for the moment before one does
-	Workflow Workflow `json:"workflow"`
+	Workflow *Workflow `json:"workflow"`
 }
 
 // EmailClass defines model for Email.Class.
@@ -1713,7 +1713,7 @@ type Timeline struct {
 	Status        TimelineStatus `json:"status"`
 
 	// Workflow The Temporal workflow that sends it; null before one does
-	Workflow Workflow `json:"workflow"`
+	Workflow *Workflow `json:"workflow"`
 }
 
 // TimelineStatus defines model for Timeline.Status.
@@ -1773,7 +1773,7 @@ type Usage struct {
 	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
 
 	// Rate null: no throttle
-	Rate Rate `json:"rate"`
+	Rate *Rate `json:"rate"`
 
 	// Remaining Recipients that the day has left; null: no limit
 	Remaining *int64 `json:"remaining"`

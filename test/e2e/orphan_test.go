@@ -21,12 +21,12 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 	send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("takes the permit"), Text: ptr("Hi")})
 	shared.await(t, recipient, 1, 30*time.Second)
 	waits := send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("waits"), Text: ptr("Hi")})
-	var before mailtura.Workflow
+	var before *mailtura.Workflow
 	require.Eventually(t, func() bool {
 		answer, err := c.GetEmailWithResponse(t.Context(), waits.Id, nil)
 		require.NoError(t, err)
 		before = answer.JSON200.Workflow
-		return before.Id != ""
+		return before != nil
 	}, 30*time.Second, 100*time.Millisecond)
 
 	temporal, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
@@ -38,7 +38,7 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 	require.Eventually(t, func() bool {
 		answer, err := c.GetEmailWithResponse(t.Context(), waits.Id, nil)
 		require.NoError(t, err)
-		return answer.JSON200.Workflow.Id != "" && answer.JSON200.Workflow.Id != before.Id
+		return answer.JSON200.Workflow != nil && answer.JSON200.Workflow.Id != before.Id
 	}, 60*time.Second, 200*time.Millisecond, "another workflow carries it")
 	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), id, nil, "application/json",
 		reader(`{"settings":{"rateLimit":null}}`))

@@ -1256,7 +1256,7 @@ export interface components {
             limit: number;
             /** @enum {string} */
             per: "second" | "minute" | "hour";
-        };
+        } | null;
         Recipient: {
             /**
              * Format: int64
@@ -1614,7 +1614,7 @@ export interface components {
             runId?: string;
             /** @description In Temporal UI, where its address is configured */
             url?: string;
-        };
+        } | null;
     };
     responses: never;
     parameters: never;
