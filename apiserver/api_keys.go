@@ -64,6 +64,9 @@ func (s *Server) registerAPIKeys() {
 	register(s, forTenants(apikey.KeysRead), huma.Operation{
 		OperationID: "list-api-keys", Method: http.MethodGet, Path: "/api-keys", Tags: tags, Summary: "List the tenant's keys",
 	}, s.listAPIKeys)
+	register(s, forTenants(apikey.KeysRead), huma.Operation{
+		OperationID: "get-api-key", Method: http.MethodGet, Path: "/api-keys/{id}", Tags: tags, Summary: "Get a key of the tenant",
+	}, s.getAPIKey)
 	register(s, forTenants(apikey.KeysWrite), huma.Operation{
 		OperationID: "revoke-api-key", Method: http.MethodDelete, Path: "/api-keys/{id}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary: "Revoke a key of the tenant",
@@ -199,6 +202,7 @@ func (s *Server) listAPIKeys(ctx context.Context, in *struct {
 func (s *Server) revokeAPIKey(ctx context.Context, in *struct {
 	TenantHeader
 	KeyPath
+	IfMatchHeader
 },
 ) (*struct{}, error) {
 	keyID, err := id.APIKey.Parse(in.ID)
@@ -206,7 +210,7 @@ func (s *Server) revokeAPIKey(ctx context.Context, in *struct {
 		return nil, noSuch("key_not_found", "key")
 	}
 	defer s.known.forget()
-	return nil, s.Store.RevokeTenantKey(ctx, caller(ctx).ID, keyID)
+	return nil, s.Store.RevokeTenantKey(ctx, caller(ctx).ID, keyID, in.allowsKey)
 }
 
 func showAPIKey(k store.APIKey) APIKey {

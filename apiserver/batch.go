@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -175,12 +174,7 @@ func readJSON[T any](s *Server, raw []byte, name string) (in T, err error) {
 func invalid(errs []error) error {
 	fields := make([]fault.Field, 0, len(errs))
 	for _, err := range errs {
-		if detailer, ok := err.(huma.ErrorDetailer); ok {
-			d := detailer.ErrorDetail()
-			fields = append(fields, fault.Field{
-				Location: strings.TrimSuffix(d.Location, "."), Message: d.Message, Code: fieldCode(http.StatusUnprocessableEntity, d.Message),
-			})
-		}
+		fields = append(fields, fieldsOf(http.StatusUnprocessableEntity, err)...)
 	}
 	return fault.InvalidFields(fields...)
 }

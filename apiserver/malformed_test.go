@@ -16,7 +16,7 @@ import (
 // requirePlain requires words that one who does not know Go understands.
 func requirePlain(t *testing.T, a answer) {
 	t.Helper()
-	for _, word := range []string{"json:", "unmarshal", "Go ", "struct", "literal", "looking for", "base64 data"} {
+	for _, word := range []string{"json:", "unmarshal", "Go ", "struct", "literal", "looking for", "base64 data", "schema"} {
 		require.NotContains(t, a.Body, word)
 	}
 }
@@ -67,6 +67,11 @@ func TestBody_WrongTypes(t *testing.T) {
 	for _, c := range []struct{ path, by, body, want string }{
 		{emailsPath, key, `[]`, "body invalid_value"},
 		{emailsPath, key, `"x"`, "body invalid_value"},
+		{emailsPath, key, `{"to":5,"subject":"x","text":"x"}`, "body.to invalid_value"},
+		{emailsPath, key, `{"to":null,"subject":"x","text":"x"}`, "body.to invalid_value"},
+		{emailsPath, key, `{"to":["a@example.com",5],"subject":"x","text":"x"}`, "body.to[1] invalid_value"},
+		{emailsPath, key, `{"to":[],"subject":"x","text":"x"}`, "body.to bad_length"},
+		{emailsPath, key, `{"to":["` + strings.Repeat(`a@example.com","`, 50) + `b@example.com"],"subject":"x","text":"x"}`, "body.to bad_length"},
 		{emailsPath, key, `{"to":"a@example.com","subject":1,"text":"x"}`, "body.subject invalid_value"},
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":{}}`, "body.text invalid_value"},
 		{emailsPath, key, `{"to":"a@example.com","subject":"x","text":"x","tags":["a",1]}`, "body.tags[1] invalid_value"},

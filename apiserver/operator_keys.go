@@ -19,6 +19,10 @@ func (s *Server) registerOperatorKeys() {
 	register(s, forOperators(apikey.KeysRead), huma.Operation{
 		OperationID: "list-operator-keys", Method: http.MethodGet, Path: "/operator-keys", Tags: tags, Summary: "List operator keys",
 	}, s.listOperatorKeys)
+	register(s, forOperators(apikey.KeysRead), huma.Operation{
+		OperationID: "get-operator-key", Method: http.MethodGet, Path: "/operator-keys/{id}", Tags: tags,
+		Summary: "Get an operator key", Errors: []int{http.StatusNotFound},
+	}, s.getOperatorKey)
 	register(s, forOperators(apikey.KeysWrite), huma.Operation{
 		OperationID: "revoke-operator-key", Method: http.MethodDelete, Path: "/operator-keys/{id}", Tags: tags,
 		DefaultStatus: http.StatusNoContent, Summary: "Revoke an operator key", Errors: []int{http.StatusNotFound},
@@ -61,11 +65,15 @@ func (s *Server) listOperatorKeys(ctx context.Context, in *Page) (*body[list[API
 	return newList(items, next, showAPIKey), nil
 }
 
-func (s *Server) revokeOperatorKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
+func (s *Server) revokeOperatorKey(ctx context.Context, in *struct {
+	KeyPath
+	IfMatchHeader
+},
+) (*struct{}, error) {
 	keyID, err := id.APIKey.Parse(in.ID)
 	if err != nil {
 		return nil, noSuch("key_not_found", "key")
 	}
 	defer s.known.forget()
-	return nil, s.Store.RevokeOperatorKey(ctx, keyID)
+	return nil, s.Store.RevokeOperatorKey(ctx, keyID, in.allowsKey)
 }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/telemetry"
 )
 
@@ -62,6 +64,11 @@ func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	if p.Limit != nil && p.Used != nil && p.ResetsAt != nil {
+		left := rateLimitHeaders(quota.Standing{Limit: p.Limit, Used: *p.Used, ResetsAt: *p.ResetsAt})
+		h.Set("RateLimit", left.RateLimit)
+		h.Set("RateLimit-Policy", left.RateLimitPolicy)
 	}
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
@@ -174,19 +181,33 @@ func frameworkProblem(ctx context.Context, status int, message string, errs []er
 	}
 	p := newProblem(ctx, status, code, sentence(message))
 	for _, err := range errs {
-		if detailer, ok := err.(huma.ErrorDetailer); ok {
-			d := detailer.ErrorDetail()
-			location, message := atPath(d.Location, d.Message)
-			p.Errors = append(p.Errors, ProblemField{Location: location, Message: message, Code: fieldCode(status, message)})
+		for _, field := range fieldsOf(status, err) {
+			p.Errors = append(p.Errors, ProblemField(field))
 		}
 	}
 	switch {
+	case code == "unsupported_media_type":
+		p.Detail, p.Errors = "Send the body as application/json.", nil
 	case code == "malformed_request" && len(p.Errors) > 0:
 		p.Detail = "The body can not be read: " + p.Errors[0].Message + "."
 	case code == "validation_failed":
 		p.Detail = fault.InvalidFields(make([]fault.Field, len(p.Errors))...).Detail
 	}
 	return p
+}
+
+// fieldsOf are the places of a request that an error of huma tells of.
+func fieldsOf(status int, err error) []fault.Field {
+	detailer, ok := err.(huma.ErrorDetailer)
+	if !ok {
+		return nil
+	}
+	d := detailer.ErrorDetail()
+	if d.Message == validation.MsgExpectedMatchExactlyOneSchema {
+		return wrongAddresses(d.Location, d.Value)
+	}
+	location, message := atPath(strings.TrimSuffix(d.Location, "."), d.Message)
+	return []fault.Field{{Location: location, Message: message, Code: fieldCode(status, message)}}
 }
 
 // fieldCode gives huma's messages codes.

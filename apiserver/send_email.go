@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/email"
+	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/quota"
@@ -68,6 +70,23 @@ func (Addresses) Schema(huma.Registry) *huma.Schema {
 		{Type: huma.TypeString},
 		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}, MinItems: &one, MaxItems: &fifty},
 	}}
+}
+
+// wrongAddresses says what is wrong with a value that is not Addresses, the only one with more than one form.
+func wrongAddresses(location string, value any) (fields []fault.Field) {
+	list, ok := value.([]any)
+	if !ok {
+		return []fault.Field{{Location: location, Code: "invalid_value", Message: "expected an address or an array of addresses"}}
+	}
+	for i, one := range list {
+		if _, ok := one.(string); !ok {
+			fields = append(fields, fault.Field{Location: fmt.Sprintf("%s[%d]", location, i), Code: "invalid_value", Message: "expected string"})
+		}
+	}
+	if len(fields) == 0 {
+		return []fault.Field{{Location: location, Code: "bad_length", Message: fmt.Sprintf("expected 1 to %d addresses", maxRecipients)}}
+	}
+	return fields
 }
 
 // Accepted is the answer to an email that will be sent.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -135,6 +136,9 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 	if !access.operators {
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
+	if takesBody(reflect.TypeFor[I]()) {
+		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
 	conditional(&op, new(I))
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -146,6 +150,12 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 		}
 		return out, nil
 	})
+}
+
+// takesBody reports whether the input of an operation has a body.
+func takesBody(input reflect.Type) bool {
+	_, takes := input.FieldByName("Body")
+	return takes
 }
 
 // body is an answer that is only a body.

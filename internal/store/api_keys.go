@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/id"
@@ -125,25 +124,48 @@ func (s *Store) ListOperatorKeys(ctx context.Context, after string, limit int) (
 	return items, next, nil
 }
 
+// TenantKey gives a tenant's key; fault key_not_found.
+func (s *Store) TenantKey(ctx context.Context, tenantID string, key uuid.UUID) (k APIKey, err error) {
+	err = s.inTenant(ctx, "get key", tenantID, func(q *db.Queries) error {
+		row, err := q.GetTenantAPIKey(ctx, key, tenantID)
+		k = toAPIKey(row)
+		return noKey(err)
+	})
+	return k, err
+}
+
+// OperatorKey gives an operator key; fault key_not_found.
+func (s *Store) OperatorKey(ctx context.Context, key uuid.UUID) (APIKey, error) {
+	row, err := s.q.GetOperatorAPIKey(ctx, key)
+	return toAPIKey(row), noKey(err)
+}
+
 // RevokeTenantKey ends a tenant's key; fault key_not_found. Doing it again changes nothing.
-func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.UUID) error {
+func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.UUID, conditions ...Condition[APIKey]) error {
 	return s.inTenant(ctx, "revoke key", tenantID, func(q *db.Queries) error {
-		n, err := q.RevokeTenantAPIKey(ctx, key, tenantID)
-		return revoked(n, err)
+		row, err := q.LockTenantAPIKey(ctx, key, tenantID)
+		if err != nil {
+			return noKey(err)
+		}
+		if err := checkAll(conditions, toAPIKey(row)); err != nil {
+			return err
+		}
+		return q.RevokeTenantAPIKey(ctx, key, tenantID)
 	})
 }
 
 // RevokeOperatorKey ends an operator key; fault key_not_found.
-func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID) error {
-	n, err := s.q.RevokeOperatorAPIKey(ctx, key)
-	return translate("revoke operator key", revoked(n, err))
-}
-
-func revoked(n int64, err error) error {
-	if err == nil && n == 0 {
-		err = pgx.ErrNoRows
-	}
-	return noKey(err)
+func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID, conditions ...Condition[APIKey]) error {
+	return s.inSystem(ctx, "revoke operator key", func(q *db.Queries) error {
+		row, err := q.LockOperatorAPIKey(ctx, key)
+		if err != nil {
+			return noKey(err)
+		}
+		if err := checkAll(conditions, toAPIKey(row)); err != nil {
+			return err
+		}
+		return q.RevokeOperatorAPIKey(ctx, key)
+	})
 }
 
 func noKey(err error) error {

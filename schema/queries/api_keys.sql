@@ -15,10 +15,16 @@ SELECT * FROM api_keys WHERE tenant_id = @tenant_id::text AND id < @after_id ORD
 -- name: ListOperatorAPIKeys :many
 SELECT * FROM api_keys WHERE tenant_id IS NULL AND id < @after_id ORDER BY id DESC LIMIT @count;
 
--- name: RevokeTenantAPIKey :execrows
+-- name: GetTenantAPIKey :one
+SELECT * FROM api_keys WHERE id = @id AND tenant_id = @tenant_id::text;
+
+-- name: GetOperatorAPIKey :one
+SELECT * FROM api_keys WHERE id = @id AND tenant_id IS NULL;
+
+-- name: RevokeTenantAPIKey :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id AND tenant_id = @tenant_id::text;
 
--- name: RevokeOperatorAPIKey :execrows
+-- name: RevokeOperatorAPIKey :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id AND tenant_id IS NULL;
 
 -- name: RevokeAllTenantAPIKeys :exec

@@ -55,6 +55,52 @@ func (q *Queries) GetAPIKeyByPrefix(ctx context.Context, prefix string) (GetAPIK
 	return i, err
 }
 
+const getOperatorAPIKey = `-- name: GetOperatorAPIKey :one
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id IS NULL
+`
+
+func (q *Queries) GetOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, getOperatorAPIKey, id)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
+}
+
+const getTenantAPIKey = `-- name: GetTenantAPIKey :one
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id = $2::text
+`
+
+func (q *Queries) GetTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, getTenantAPIKey, iD, tenantID)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
+}
+
 const insertAPIKey = `-- name: InsertAPIKey :one
 INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes)
 VALUES ($1, $2::text, $3, $4, $5, $6::timestamptz, $7::text[])
@@ -247,28 +293,22 @@ func (q *Queries) RevokeAllTenantAPIKeys(ctx context.Context, tenantID string) e
 	return err
 }
 
-const revokeOperatorAPIKey = `-- name: RevokeOperatorAPIKey :execrows
+const revokeOperatorAPIKey = `-- name: RevokeOperatorAPIKey :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 AND tenant_id IS NULL
 `
 
-func (q *Queries) RevokeOperatorAPIKey(ctx context.Context, id uuid.UUID) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeOperatorAPIKey, id)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RevokeOperatorAPIKey(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, revokeOperatorAPIKey, id)
+	return err
 }
 
-const revokeTenantAPIKey = `-- name: RevokeTenantAPIKey :execrows
+const revokeTenantAPIKey = `-- name: RevokeTenantAPIKey :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 AND tenant_id = $2::text
 `
 
-func (q *Queries) RevokeTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeTenantAPIKey, iD, tenantID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RevokeTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) error {
+	_, err := q.db.Exec(ctx, revokeTenantAPIKey, iD, tenantID)
+	return err
 }
 
 const touchAPIKeys = `-- name: TouchAPIKeys :exec
