@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/tenant"
@@ -66,16 +66,23 @@ func (s *Store) Credential(ctx context.Context, prefix string) (Credential, erro
 // CreateTenantKey stores a tenant's key.
 func (s *Store) CreateTenantKey(ctx context.Context, tenantID string, k NewKey) (created APIKey, err error) {
 	err = s.inTenant(ctx, "create key", tenantID, func(q *db.Queries) error {
-		created, err = insertKey(ctx, q, &tenantID, k)
-		return err
+		if created, err = insertKey(ctx, q, &tenantID, k); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.APIKeyCreate, TenantID: tenantID, Target: created.target(), After: created.audited()})
 	})
 	return created, err
 }
 
 // CreateOperatorKey stores an operator key.
-func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey) (APIKey, error) {
-	created, err := insertKey(ctx, s.q, nil, k)
-	return created, translate("create operator key", err)
+func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey) (created APIKey, err error) {
+	err = s.inSystem(ctx, "create operator key", func(q *db.Queries) error {
+		if created, err = insertKey(ctx, q, nil, k); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.OperatorKeyCreate, Target: created.target(), After: created.audited()})
+	})
+	return created, err
 }
 
 func insertKey(ctx context.Context, q *db.Queries, tenantID *string, k NewKey) (APIKey, error) {
@@ -121,22 +128,33 @@ func (s *Store) ListOperatorKeys(ctx context.Context, after string, limit int) (
 // RevokeTenantKey ends a tenant's key; fault key_not_found. Doing it again changes nothing.
 func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.UUID) error {
 	return s.inTenant(ctx, "revoke key", tenantID, func(q *db.Queries) error {
-		n, err := q.RevokeTenantAPIKey(ctx, key, tenantID)
-		return revoked(n, err)
+		row, err := q.LockTenantAPIKey(ctx, key, tenantID)
+		return revoke(ctx, q, row, err, audit.APIKeyRevoke)
 	})
 }
 
 // RevokeOperatorKey ends an operator key; fault key_not_found.
 func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID) error {
-	n, err := s.q.RevokeOperatorAPIKey(ctx, key)
-	return translate("revoke operator key", revoked(n, err))
+	return s.inSystem(ctx, "revoke operator key", func(q *db.Queries) error {
+		row, err := q.LockOperatorAPIKey(ctx, key)
+		return revoke(ctx, q, row, err, audit.OperatorKeyRevoke)
+	})
 }
 
-func revoked(n int64, err error) error {
-	if err == nil && n == 0 {
-		err = pgx.ErrNoRows
+// revoke ends a key that is locked, unless it was not found.
+func revoke(ctx context.Context, q *db.Queries, row db.ApiKey, err error, action audit.Action) error {
+	if err != nil {
+		return noKey(err)
 	}
-	return noKey(err)
+	if row.RevokedAt != nil {
+		return nil
+	}
+	ended, err := q.RevokeAPIKey(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	was, is := toAPIKey(row), toAPIKey(ended)
+	return record(ctx, q, audit.Act{Action: action, TenantID: is.TenantID, Target: is.target(), Before: was.audited(), After: is.audited()})
 }
 
 func noKey(err error) error {
