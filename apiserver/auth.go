@@ -9,7 +9,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/tenant"
@@ -25,8 +27,8 @@ func forTenants(scope apikey.Scope) access   { return access{scope: scope} }
 func forOperators(scope apikey.Scope) access { return access{scope: scope, operators: true} }
 
 type (
-	callerKey struct{}
-	grantKey  struct{}
+	callerKey     struct{}
+	credentialKey struct{}
 )
 
 // caller is the tenant that an authenticated request speaks for; the zero Tenant on
@@ -38,20 +40,52 @@ func caller(ctx context.Context) tenant.Tenant {
 
 // granted is what the key of an authenticated request may do.
 func granted(ctx context.Context) apikey.Grant {
-	g, _ := ctx.Value(grantKey{}).(apikey.Grant)
-	return g
+	return used(ctx).Grant
+}
+
+// used is the key of an authenticated request.
+func used(ctx context.Context) store.Credential {
+	c, _ := ctx.Value(credentialKey{}).(store.Credential)
+	return c
+}
+
+// noteHeader is what an operator says about a request, for the audit log.
+const noteHeader = "X-Audit-Note"
+
+const maxNote = 200 // characters
+
+// asActor has the audit log say whose key a request has, and what he says about it.
+func asActor(ctx context.Context, c store.Credential, note string) context.Context {
+	kind := audit.TenantKey
+	if c.TenantID == "" {
+		kind = audit.OperatorKey
+		ctx = audit.WithNote(ctx, printable(note, maxNote))
+	}
+	return audit.WithActor(ctx, audit.Actor{Kind: kind, ID: id.APIKey.Format(c.ID)})
+}
+
+// printable is a text without what is not printable ASCII, and no longer than that.
+func printable(text string, longest int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+	return text[:min(len(text), longest)]
 }
 
 // authenticate lets a request pass only with a key that may call the operation.
 func (s *Server) authenticate(access access) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
-		t, grant, err := s.authorize(hc.Context(), access, hc.Header("Authorization"), hc.Header("X-Tenant-ID"))
+		t, credential, err := s.authorize(hc.Context(), access, hc.Header("Authorization"), hc.Header("X-Tenant-ID"))
 		if err != nil {
 			_, w := humachi.Unwrap(hc)
 			writeProblem(w, s.problem(hc.Context(), err))
 			return
 		}
-		ctx := context.WithValue(hc.Context(), grantKey{}, grant)
+		ctx := context.WithValue(hc.Context(), credentialKey{}, credential)
+		ctx = asActor(ctx, credential, hc.Header(noteHeader))
 		if !access.operators {
 			ctx = telemetry.WithTenant(ctx, t.ID)
 		}
@@ -61,24 +95,23 @@ func (s *Server) authenticate(access access) func(huma.Context, func(huma.Contex
 
 func (s *Server) authorize(
 	ctx context.Context, access access, authorization, tenantID string,
-) (t tenant.Tenant, g apikey.Grant, err error) {
-	credential, err := s.credential(ctx, authorization)
-	if err != nil {
-		return t, nil, err
+) (t tenant.Tenant, credential store.Credential, err error) {
+	if credential, err = s.credential(ctx, authorization); err != nil {
+		return t, credential, err
 	}
 	if s.uses != nil {
 		s.uses.add(credential.ID)
 	}
 	if tenantID, err = access.tenantOf(credential, tenantID); err != nil {
-		return t, nil, err
+		return t, credential, err
 	}
 	if !credential.Grant.Allows(access.scope) {
-		return t, nil, errScope(access.scope)
+		return t, credential, errScope(access.scope)
 	}
 	if !access.operators {
 		t, err = s.known.tenant(ctx, tenantID)
 	}
-	return t, credential.Grant, err
+	return t, credential, err
 }
 
 // tenantOf is the tenant that a request speaks for.

@@ -91,6 +91,7 @@ func New(cfg Config) *Server {
 	s.registerEvents()
 	s.registerBulkSends()
 	s.registerUsage()
+	s.registerAuditLog()
 	s.registerHealth()
 	s.registerDocs()
 	return s
@@ -112,7 +113,8 @@ func openAPI() huma.Config {
 const description = `Multi-tenant email delivery.
 
 Authenticate with ` + "`Authorization: Bearer <key>`" + `. A tenant key (` + "`mt_live_…`" + `) speaks for its tenant. An operator key
-(` + "`mt_op_…`" + `) administers tenants, and speaks for one of them with the header ` + "`X-Tenant-ID`" + `.
+(` + "`mt_op_…`" + `) administers tenants, and speaks for one of them with the header ` + "`X-Tenant-ID`" + `. With an operator key, ` + "`X-Audit-Note`" + `
+(up to 200 printable ASCII characters) goes into the audit log beside what the request does: a ticket, or a program's name.
 
 Every error is a problem document (RFC 9457) with a stable ` + "`code`" + `. Lists are newest first and are paged with
 ` + "`limit`" + ` and ` + "`after`" + `: pass the ` + "`nextCursor`" + ` of one answer as the ` + "`after`" + ` of the next.`

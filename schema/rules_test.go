@@ -9,10 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The roles of the request path, and of what works across tenants.
+// The roles of the request path, of what works across tenants, and of the audit log.
 const (
 	requestRole = "mailtura_request"
 	systemRole  = "mailtura_system"
+	auditRole   = "mailtura_audit"
 )
 
 // reachable are the tables in which the request path may do anything at all, with a column or with the whole.
@@ -45,6 +46,9 @@ func (b *bundle) unprotected() (all []string) {
 			setting = "NULLIF(" + setting + ", ''::text)"
 		}
 		want := []string{"true * {" + systemRole + "} true -"}
+		if table == "audit_log" { // nobody changes it, and it has a role of its own to be read and added to
+			want = []string{"true * {" + auditRole + "} true -"}
+		}
 		if slices.Contains(reachable, table) { // else it is for operators only
 			want = append(want, "true * {"+requestRole+"} ("+column+" = "+setting+") -")
 		}
@@ -69,7 +73,9 @@ func TestSchema_EveryTableOfTenantsHasAPolicy(t *testing.T) {
 	for _, table := range b.reachable() {
 		require.Contains(t, tables, table, "has no tenant, so the request path has no business in it")
 	}
-	require.NotContains(t, b.reachable(), "tenant_deletions", "it is for operators only")
+	for _, table := range []string{"tenant_deletions", "audit_log"} {
+		require.NotContains(t, b.reachable(), table, "it is for operators only")
+	}
 }
 
 // The rules find what they are to find.
@@ -114,7 +120,7 @@ func TestSchema_SystemRoleHasOnlyTheRightsThatItNeeds(t *testing.T) {
 func TestSchema_RolesCanNotGetRoundThePolicies(t *testing.T) {
 	t.Parallel()
 	b := newMigrated(t)
-	for _, role := range []string{requestRole, systemRole} {
+	for _, role := range []string{requestRole, systemRole, auditRole} {
 		require.Equal(t, []string{"false false false false false"}, b.texts(`SELECT concat_ws(' ', rolsuper::text, rolbypassrls::text,
 			rolcanlogin::text, rolcreaterole::text, rolcreatedb::text) FROM pg_roles WHERE rolname = $1`, role), role)
 		require.Empty(t, b.texts(`SELECT roleid::regrole::text FROM pg_auth_members WHERE member = $1::text::regrole`, role),
@@ -144,12 +150,12 @@ func TestSchema_ForeignKeysStayWithinATenant(t *testing.T) {
 	require.Empty(t, b.texts(keys+`AND NOT EXISTS (SELECT FROM unnest(x.conkey, x.confkey) k (own, theirs)
 		WHERE k.own = own.attnum AND k.theirs = theirs.attnum)`))
 	// The other way round: every table of tenants hangs on its tenant, over its parents if not itself.
-	require.Equal(t, []string{"events", "idempotency_keys", "tenant_deletions"}, b.texts(`
+	require.Equal(t, []string{"audit_log", "events", "idempotency_keys", "tenant_deletions"}, b.texts(`
 		WITH RECURSIVE tied AS (
 			SELECT 'tenants'::regclass::oid AS oid
 			UNION SELECT x.conrelid FROM pg_constraint x JOIN tied ON x.confrelid = tied.oid WHERE x.contype = 'f')
 		SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-		WHERE c.relkind = 'r' AND c.oid NOT IN (SELECT oid FROM tied) ORDER BY 1`), "an event is written from rows that exist, one has operators' too, the other outlives its tenant")
+		WHERE c.relkind = 'r' AND c.oid NOT IN (SELECT oid FROM tied) ORDER BY 1`), "an event is written from rows that exist, one has operators' too, the others outlive their tenant")
 }
 
 // <table>_<column>_<rule>, so that an error says what was violated. A rule about several columns names what they are about.

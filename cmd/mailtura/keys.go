@@ -62,7 +62,7 @@ func (c createOperatorCmd) Run(ctx context.Context) error {
 		at := time.Now().Add(c.ExpiresIn)
 		k.ExpiresAt = &at
 	}
-	if _, err := s.CreateOperatorKey(ctx, k); err != nil {
+	if _, err := s.CreateOperatorKey(fromCommandLine(ctx), k); err != nil {
 		return err
 	}
 	fmt.Println(k.Key.Text())
@@ -122,7 +122,7 @@ func (c revokeOperatorCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	return s.RevokeOperatorKey(ctx, key)
+	return s.RevokeOperatorKey(fromCommandLine(ctx), key)
 }
 
 // ensureOperatorKey makes a given key good if it is not yet known.
@@ -138,6 +138,6 @@ func ensureOperatorKey(ctx context.Context, s *store.Store, text string) error {
 	if f, ok := fault.As(err); !ok || f.Kind != fault.NotFound {
 		return err
 	}
-	_, err = s.CreateOperatorKey(ctx, store.NewKey{Name: "given at start", Key: key})
+	_, err = s.CreateOperatorKey(fromCommandLine(ctx), store.NewKey{Name: "given at start", Key: key})
 	return err
 }

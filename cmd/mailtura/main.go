@@ -26,6 +26,7 @@ type cli struct {
 	Plan      planCmd      `cmd:"" help:"Show what apply would change; exits with 2 when there is something."`
 	Apply     applyCmd     `cmd:"" help:"Make the tenants what a configuration file says."`
 	Keys      keysCmd      `cmd:"" help:"Manage operator keys in the database."`
+	Audit     auditCmd     `cmd:"" help:"Export and check the log of administrative acts."`
 	Openapi   openapiCmd   `cmd:"" help:"Print the OpenAPI document as YAML."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

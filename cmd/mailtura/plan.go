@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/mattn/go-isatty"
@@ -117,7 +119,7 @@ func (t target) compare(ctx context.Context) ([]plan.Change, *operatorAPI, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", t.File, err)
 	}
-	api, err := newOperatorAPI(t.URL, t.Key)
+	api, err := newOperatorAPI(t.URL, t.Key, "apply "+filepath.Base(t.File)+" by "+osUser())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,12 +142,14 @@ type operatorAPI struct {
 	seen   int // tenants that are not being deleted already
 }
 
-func newOperatorAPI(address, key string) (*operatorAPI, error) {
+// newOperatorAPI uses the API with a key. The note is for the audit log.
+func newOperatorAPI(address, key, note string) (*operatorAPI, error) {
 	if u, err := url.Parse(address); err != nil || u.Host == "" {
 		return nil, errors.New("read --url: it is not of the form http://host[:port]")
 	}
 	client, err := mailtura.NewClientWithResponses(address, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+key)
+		r.Header.Set("X-Audit-Note", strings.Trim(strconv.QuoteToASCII(note), `"`))
 		return nil
 	}))
 	if err != nil {

@@ -16,13 +16,14 @@ const (
 	KeysWrite      Scope = "keys:write"
 	TenantsRead    Scope = "tenants:read" // of operator keys, as the next
 	TenantsWrite   Scope = "tenants:write"
+	AuditRead      Scope = "audit:read"
 )
 
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
 	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
 	if kind == Operator {
-		all = append(all, TenantsRead, TenantsWrite)
+		all = append(all, TenantsRead, TenantsWrite, AuditRead)
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/tenant"
@@ -68,7 +69,10 @@ func (s *Store) CreateTenantKey(ctx context.Context, tenantID string, k NewKey, 
 		if created, err = insertKey(ctx, q, &tenantID, k); err != nil {
 			return err
 		}
-		return keepAll(ctx, q, created, keep)
+		if err := keepAll(ctx, q, created, keep); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.APIKeyCreate, TenantID: tenantID, Target: created.target(), After: created.audited()})
 	})
 	return created, err
 }
@@ -79,7 +83,10 @@ func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey, keep ...Keep[AP
 		if created, err = insertKey(ctx, q, nil, k); err != nil {
 			return err
 		}
-		return keepAll(ctx, q, created, keep)
+		if err := keepAll(ctx, q, created, keep); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.OperatorKeyCreate, Target: created.target(), After: created.audited()})
 	})
 	return created, err
 }
@@ -144,13 +151,7 @@ func (s *Store) OperatorKey(ctx context.Context, key uuid.UUID) (APIKey, error) 
 func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.UUID, conditions ...Condition[APIKey]) error {
 	return s.inTenant(ctx, "revoke key", tenantID, func(q *db.Queries) error {
 		row, err := q.LockTenantAPIKey(ctx, key, tenantID)
-		if err != nil {
-			return noKey(err)
-		}
-		if err := checkAll(conditions, toAPIKey(row)); err != nil {
-			return err
-		}
-		return q.RevokeTenantAPIKey(ctx, key, tenantID)
+		return revoke(ctx, q, row, err, audit.APIKeyRevoke, conditions)
 	})
 }
 
@@ -158,14 +159,27 @@ func (s *Store) RevokeTenantKey(ctx context.Context, tenantID string, key uuid.U
 func (s *Store) RevokeOperatorKey(ctx context.Context, key uuid.UUID, conditions ...Condition[APIKey]) error {
 	return s.inSystem(ctx, "revoke operator key", func(q *db.Queries) error {
 		row, err := q.LockOperatorAPIKey(ctx, key)
-		if err != nil {
-			return noKey(err)
-		}
-		if err := checkAll(conditions, toAPIKey(row)); err != nil {
-			return err
-		}
-		return q.RevokeOperatorAPIKey(ctx, key)
+		return revoke(ctx, q, row, err, audit.OperatorKeyRevoke, conditions)
 	})
+}
+
+// revoke ends a key that is locked, unless it was not found.
+func revoke(
+	ctx context.Context, q *db.Queries, row db.ApiKey, err error, action audit.Action, conditions []Condition[APIKey],
+) error {
+	if err != nil {
+		return noKey(err)
+	}
+	was := toAPIKey(row)
+	if err := checkAll(conditions, was); err != nil || row.RevokedAt != nil {
+		return err
+	}
+	ended, err := q.RevokeAPIKey(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	is := toAPIKey(ended)
+	return record(ctx, q, audit.Act{Action: action, TenantID: is.TenantID, Target: is.target(), Before: was.audited(), After: is.audited()})
 }
 
 func noKey(err error) error {

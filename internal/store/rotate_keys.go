@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/store/db"
 )
@@ -29,10 +30,8 @@ func (s *Store) RotateTenantKey(ctx context.Context, tenantID string, r Rotation
 		if err != nil {
 			return noKey(err)
 		}
-		if created, err = r.replace(ctx, q, old); err != nil {
-			return err
-		}
-		return keepAll(ctx, q, created, keep)
+		created, err = r.replace(ctx, q, old, audit.APIKeyRotate, keep)
+		return err
 	})
 	return created, err
 }
@@ -44,15 +43,15 @@ func (s *Store) RotateOperatorKey(ctx context.Context, r Rotation, keep ...Keep[
 		if err != nil {
 			return noKey(err)
 		}
-		if created, err = r.replace(ctx, q, old); err != nil {
-			return err
-		}
-		return keepAll(ctx, q, created, keep)
+		created, err = r.replace(ctx, q, old, audit.OperatorKeyRotate, keep)
+		return err
 	})
 	return created, err
 }
 
-func (r Rotation) replace(ctx context.Context, q *db.Queries, old db.ApiKey) (APIKey, error) {
+func (r Rotation) replace(
+	ctx context.Context, q *db.Queries, old db.ApiKey, action audit.Action, keep []Keep[APIKey],
+) (APIKey, error) {
 	if old.RevokedAt != nil || old.ReplacedBy != nil || (old.ExpiresAt != nil && !r.Now.Before(*old.ExpiresAt)) {
 		return APIKey{}, fault.New(fault.Conflict, "key_ended", "The key is revoked, expired or replaced already.")
 	}
@@ -69,7 +68,19 @@ func (r Rotation) replace(ctx context.Context, q *db.Queries, old db.ApiKey) (AP
 	if err != nil {
 		return APIKey{}, err
 	}
-	return created, q.ReplaceAPIKey(ctx, db.ReplaceAPIKeyParams{ReplacedBy: created.ID, EndsAt: r.Now.Add(r.Overlap), ID: old.ID})
+	row, err := q.ReplaceAPIKey(ctx, db.ReplaceAPIKeyParams{ReplacedBy: created.ID, EndsAt: r.Now.Add(r.Overlap), ID: old.ID})
+	if err != nil {
+		return APIKey{}, err
+	}
+	if err := keepAll(ctx, q, created, keep); err != nil {
+		return APIKey{}, err
+	}
+	was, replaced := toAPIKey(old), toAPIKey(row)
+	return created, record(ctx, q, audit.Act{
+		Action: action, TenantID: was.TenantID, Target: was.target(), Before: was.audited(), After: replaced.audited(),
+	}, audit.Act{
+		Action: action, TenantID: created.TenantID, Target: created.target(), After: created.audited(),
+	})
 }
 
 // TouchKeys notes when keys were used.

@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/template"
@@ -34,7 +37,10 @@ func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template,
 		if err := t.write(ctx, q, row); err != nil {
 			return err
 		}
-		return keepAll(ctx, q, t, keep)
+		if err := keepAll(ctx, q, t, keep); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.TemplateCreate, TenantID: tenantID, Target: t.Name, After: t.audited()})
 	})
 	return t, err
 }
@@ -42,33 +48,63 @@ func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template,
 // UpdateTemplate writes the next version of a template; fault template_not_found.
 func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, t Template, conditions ...Condition[Template]) (Template, error) {
 	err := s.inTenant(ctx, "update template", tenantID, func(q *db.Queries) error {
-		row, err := lockTemplate(ctx, q, tenantID, t.Name, conditions)
+		before, err := lockTemplate(ctx, q, tenantID, t.Name, conditions)
 		if err != nil {
 			return err
 		}
-		if row, err = q.BumpTemplate(ctx, tenantID, row.ID); err != nil {
+		row, err := q.BumpTemplate(ctx, tenantID, before.ID)
+		if err != nil {
 			return err
 		}
-		return t.write(ctx, q, row)
+		if err := t.write(ctx, q, row); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{
+			Action: audit.TemplateUpdate, TenantID: tenantID, Target: t.Name, Before: before.audited(), After: t.audited(),
+		})
 	})
 	return t, err
 }
 
-// lockTemplate locks a template whose current version fulfils the conditions.
+// lockTemplate locks a template whose current version fulfils the conditions, and gives that.
 func lockTemplate(
 	ctx context.Context, q *db.Queries, tenantID, name string, conditions []Condition[Template],
-) (locked db.Template, err error) {
-	if locked, err = q.LockTemplateByName(ctx, tenantID, name); err != nil {
+) (locked Template, err error) {
+	if _, err := q.LockTemplateByName(ctx, tenantID, name); err != nil {
 		return locked, noTemplate(translate("lock template", err), name)
-	}
-	if len(conditions) == 0 {
-		return locked, nil
 	}
 	row, err := q.GetTemplateByName(ctx, tenantID, name)
 	if err != nil {
 		return locked, err
 	}
-	return locked, checkAll(conditions, toTemplate(row.Template, row.TemplateVersion))
+	locked = toTemplate(row.Template, row.TemplateVersion)
+	return locked, checkAll(conditions, locked)
+}
+
+// audited is what the audit log has of a template: that its texts differ, not what they say.
+func (t Template) audited() any {
+	return map[string]any{
+		"version": t.Version, "subject": digest(t.Source.Subject), "html": digest(t.Source.HTML), "text": digest(t.Source.Text),
+		"variables": digest(t.schema()),
+	}
+}
+
+// schema is the text of Variables, the same before it was stored and after.
+func (t Template) schema() string {
+	var v any
+	if json.Unmarshal(t.Variables, &v) != nil { // there is none
+		return ""
+	}
+	text, _ := json.Marshal(v) // it came from JSON
+	return string(text)
+}
+
+// digest stands for a text; null for an empty one.
+func digest(text string) any {
+	if text == "" {
+		return nil
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
 }
 
 // write adds t as the version that row has, and completes t.
@@ -122,11 +158,14 @@ func (s *Store) ListTemplates(ctx context.Context, tenantID, after string, limit
 // the version they are pinned to. Fault template_not_found.
 func (s *Store) DeleteTemplate(ctx context.Context, tenantID, name string, conditions ...Condition[Template]) error {
 	return s.inTenant(ctx, "delete template", tenantID, func(q *db.Queries) error {
-		if _, err := lockTemplate(ctx, q, tenantID, name, conditions); err != nil {
+		before, err := lockTemplate(ctx, q, tenantID, name, conditions)
+		if err != nil {
 			return err
 		}
-		_, err := q.DeleteTemplateByName(ctx, tenantID, name)
-		return err
+		if _, err := q.DeleteTemplateByName(ctx, tenantID, name); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.TemplateDelete, TenantID: tenantID, Target: name, Before: before.audited()})
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
@@ -27,9 +28,17 @@ func (s *Store) CreateTenant(ctx context.Context, t tenant.Tenant, keep ...Keep[
 		if created, err = toTenant(row); err != nil {
 			return err
 		}
-		return keepAll(ctx, q, created, keep)
+		if err := keepAll(ctx, q, created, keep); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{Action: audit.TenantCreate, TenantID: t.ID, Target: t.ID, After: auditedTenant(created)})
 	})
 	return created, err
+}
+
+// auditedTenant is what the audit log has of a tenant.
+func auditedTenant(t tenant.Tenant) any {
+	return map[string]any{"name": t.Name, "domain": t.Domain, "status": t.Status, "settings": t.Settings}
 }
 
 // Tenant gives a tenant; fault tenant_not_found.
@@ -77,6 +86,7 @@ func (s *Store) UpdateTenant(ctx context.Context, tenantID string, change func(*
 		if err != nil {
 			return err
 		}
+		before := auditedTenant(t)
 		if t.Status == tenant.Deleting {
 			return tenant.MaySend(t.Status)
 		}
@@ -91,8 +101,12 @@ func (s *Store) UpdateTenant(ctx context.Context, tenantID string, change func(*
 		if err != nil {
 			return err
 		}
-		updated, err = toTenant(row)
-		return err
+		if updated, err = toTenant(row); err != nil {
+			return err
+		}
+		return record(ctx, q, audit.Act{
+			Action: audit.TenantUpdate, TenantID: t.ID, Target: t.ID, Before: before, After: auditedTenant(updated),
+		})
 	})
 	return updated, err
 }
@@ -151,7 +165,11 @@ func fence(ctx context.Context, q *db.Queries, locked db.Tenant, conditions []Co
 	if err := q.RevokeAllTenantAPIKeys(ctx, t.ID); err != nil {
 		return db.TenantDeletion{}, err
 	}
-	return q.InsertTenantDeletion(ctx, id.New(), t.ID)
+	row, err := q.InsertTenantDeletion(ctx, id.New(), t.ID)
+	if err != nil {
+		return row, err
+	}
+	return row, record(ctx, q, audit.Act{Action: audit.TenantDelete, TenantID: t.ID, Target: t.ID, Before: auditedTenant(t)})
 }
 
 // Deletion gives the record of a deletion; fault deletion_not_found.

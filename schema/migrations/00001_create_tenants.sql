@@ -2,7 +2,7 @@
 -- Only migrations work as the role that owns the tables (ADR 6). The request path runs as
 -- mailtura_request, which sees what the policies let it see: the rows of one tenant. Accepting,
 -- delivering and operators run as mailtura_system, which sees all rows, and may do to each table
--- what they do to it. The policies are forced, so they hold for the owner too.
+-- what they do to it. The audit log is written and read as mailtura_audit. The policies are forced, so they hold for the owner too.
 -- A role belongs to the cluster: an administrator, or another database of it, may have made it.
 -- +goose StatementBegin
 DO $$
@@ -10,7 +10,7 @@ DECLARE
     before text := current_setting('role');
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['mailtura_request', 'mailtura_system'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['mailtura_request', 'mailtura_system', 'mailtura_audit'] LOOP
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN NOBYPASSRLS', wanted);

@@ -21,11 +21,8 @@ SELECT * FROM api_keys WHERE id = @id AND tenant_id = @tenant_id::text;
 -- name: GetOperatorAPIKey :one
 SELECT * FROM api_keys WHERE id = @id AND tenant_id IS NULL;
 
--- name: RevokeTenantAPIKey :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id AND tenant_id = @tenant_id::text;
-
--- name: RevokeOperatorAPIKey :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id AND tenant_id IS NULL;
+-- name: RevokeAPIKey :one
+UPDATE api_keys SET revoked_at = now() WHERE id = @id RETURNING *;
 
 -- name: RevokeAllTenantAPIKeys :exec
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = @tenant_id::text;
@@ -36,9 +33,10 @@ SELECT * FROM api_keys WHERE id = @id AND tenant_id = @tenant_id::text FOR NO KE
 -- name: LockOperatorAPIKey :one
 SELECT * FROM api_keys WHERE id = @id AND tenant_id IS NULL FOR NO KEY UPDATE;
 
--- name: ReplaceAPIKey :exec
+-- name: ReplaceAPIKey :one
 -- The key ends when it was to end, or before that at the end of the overlap.
-UPDATE api_keys SET replaced_by = @replaced_by::uuid, expires_at = least(expires_at, @ends_at::timestamptz) WHERE id = @id;
+UPDATE api_keys SET replaced_by = @replaced_by::uuid, expires_at = least(expires_at, @ends_at::timestamptz) WHERE id = @id
+RETURNING *;
 
 -- name: TouchAPIKeys :exec
 -- A key that is being changed is left out: its next use counts.

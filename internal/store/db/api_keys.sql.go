@@ -268,8 +268,9 @@ func (q *Queries) LockTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID s
 	return i, err
 }
 
-const replaceAPIKey = `-- name: ReplaceAPIKey :exec
+const replaceAPIKey = `-- name: ReplaceAPIKey :one
 UPDATE api_keys SET replaced_by = $1::uuid, expires_at = least(expires_at, $2::timestamptz) WHERE id = $3
+RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
 `
 
 type ReplaceAPIKeyParams struct {
@@ -279,9 +280,46 @@ type ReplaceAPIKeyParams struct {
 }
 
 // The key ends when it was to end, or before that at the end of the overlap.
-func (q *Queries) ReplaceAPIKey(ctx context.Context, arg ReplaceAPIKeyParams) error {
-	_, err := q.db.Exec(ctx, replaceAPIKey, arg.ReplacedBy, arg.EndsAt, arg.ID)
-	return err
+func (q *Queries) ReplaceAPIKey(ctx context.Context, arg ReplaceAPIKeyParams) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, replaceAPIKey, arg.ReplacedBy, arg.EndsAt, arg.ID)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
+}
+
+const revokeAPIKey = `-- name: RevokeAPIKey :one
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
+`
+
+func (q *Queries) RevokeAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
+	row := q.db.QueryRow(ctx, revokeAPIKey, id)
+	var i ApiKey
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Name,
+		&i.Prefix,
+		&i.Hash,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.ReplacedBy,
+		&i.Scopes,
+	)
+	return i, err
 }
 
 const revokeAllTenantAPIKeys = `-- name: RevokeAllTenantAPIKeys :exec
@@ -290,24 +328,6 @@ UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $
 
 func (q *Queries) RevokeAllTenantAPIKeys(ctx context.Context, tenantID string) error {
 	_, err := q.db.Exec(ctx, revokeAllTenantAPIKeys, tenantID)
-	return err
-}
-
-const revokeOperatorAPIKey = `-- name: RevokeOperatorAPIKey :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 AND tenant_id IS NULL
-`
-
-func (q *Queries) RevokeOperatorAPIKey(ctx context.Context, id uuid.UUID) error {
-	_, err := q.db.Exec(ctx, revokeOperatorAPIKey, id)
-	return err
-}
-
-const revokeTenantAPIKey = `-- name: RevokeTenantAPIKey :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 AND tenant_id = $2::text
-`
-
-func (q *Queries) RevokeTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) error {
-	_, err := q.db.Exec(ctx, revokeTenantAPIKey, iD, tenantID)
 	return err
 }
 

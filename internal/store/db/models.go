@@ -48,6 +48,26 @@ type Attempt struct {
 	Dialogue *string
 }
 
+// append-only and hash-chained (package audit has the form); outlives the tenants that it tells of; operators only
+type AuditLog struct {
+	// counts from 1 without a gap
+	Number    int64
+	At        time.Time
+	ActorKind string
+	ActorID   string
+	Action    string
+	TenantID  *string
+	Target    string
+	// the members that the act has changed, as they were; no secrets
+	Before    json.RawMessage
+	After     json.RawMessage
+	Note      string
+	RequestID string
+	// of the entry before; zeros for the first
+	PreviousHash []byte
+	Hash         []byte
+}
+
 type BulkSendChunk struct {
 	TenantID   string
 	BulkSendID uuid.UUID
