@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -31,7 +32,8 @@ func configurationSchema() ([]byte, error) {
 	registry.Schema(reflect.TypeFor[plan.File](), true, "File")
 	defs := registry.Map()
 	settings, entry, quotas := defs["Settings"], defs["Entry"], defs["Quotas"]
-	delete(entry.Properties, "Settings")
+	delete(entry.Properties, "Settings") // they are beside the others
+	entry.Required = slices.DeleteFunc(entry.Required, func(name string) bool { return name == "Settings" })
 	for name, property := range settings.Properties {
 		if plan.IsQuota(name) {
 			continue

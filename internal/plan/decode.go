@@ -15,7 +15,7 @@ import (
 // What a file may have at most, so that a small one can not become a huge one by aliases.
 const (
 	maxSize  = 16 << 20
-	maxNodes = 1_000_000
+	maxNodes = 500_000
 	maxDepth = 100
 )
 
@@ -117,12 +117,12 @@ func (d *decoder) resolve(n ast.Node, path string, depth int) ast.Node {
 		case *ast.TagNode:
 			return d.fail(node, path, "tags are not known here")
 		default:
-			d.nodes++
-			if d.nodes == maxNodes || depth > maxDepth {
-				return d.fail(n, path, "aliases make the file too large, or it is nested too deeply")
-			}
 			if d.nodes > maxNodes {
-				return nil // said once
+				return nil // said already
+			}
+			if d.nodes++; d.nodes > maxNodes || depth > maxDepth {
+				d.nodes = maxNodes + 1
+				return d.fail(n, path, "aliases make the file too large, or it is nested too deeply")
 			}
 			return n
 		}

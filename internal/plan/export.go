@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
@@ -84,7 +88,7 @@ func exported(v any) any {
 	case string:
 		return exportText(value)
 	case float64:
-		return quoted(encode(value)) // 1e+21 as JSON has it
+		return exportNumber(value)
 	case []any:
 		list := make([]any, len(value))
 		for i, item := range value {
@@ -104,7 +108,7 @@ func exportObject(object map[string]any) any {
 	out := yaml.MapSlice{}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if !plainKey.MatchString(key) || len(key) < 6 && wordOfYAML(key) {
-			return quoted(encode(escaped(object)))
+			return quoted(flow(object))
 		}
 		out = append(out, yaml.MapItem{Key: key, Value: exported(object[key])})
 	}
@@ -123,28 +127,38 @@ func wordOfYAML(s string) bool {
 	return false
 }
 
-// escaped is a value whose texts are not taken for references.
-func escaped(v any) any {
+// flow is a value in YAML's other form, which is that of JSON.
+func flow(v any) string {
 	switch value := v.(type) {
 	case string:
-		return escapeReferences(value)
+		return encode(escapeReferences(value))
+	case float64:
+		return string(exportNumber(value))
 	case []any:
-		list := make([]any, len(value))
+		list := make([]string, len(value))
 		for i, item := range value {
-			list[i] = escaped(item)
+			list[i] = flow(item)
 		}
-		return list
+		return "[" + strings.Join(list, ", ") + "]"
 	case map[string]any:
-		object := make(map[string]any, len(value))
-		for key, item := range value {
-			object[key] = escaped(item)
+		members := make([]string, 0, len(value))
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			members = append(members, encode(key)+": "+flow(value[key]))
 		}
-		return object
+		return "{" + strings.Join(members, ", ") + "}"
 	}
-	return v
+	return encode(v)
 }
 
 func escapeReferences(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// exportNumber is a number in digits as far as the parser takes digits for one: to 64 bits.
+func exportNumber(f float64) quoted {
+	if math.Abs(f) < 1e15 {
+		return quoted(encode(f))
+	}
+	return quoted(strconv.FormatFloat(f, 'e', -1, 64))
+}
 
 // quoted is YAML that is written as it is.
 type quoted string
@@ -169,10 +183,14 @@ func plain(s string) bool {
 			return false
 		}
 	}
+	first, _ := utf8.DecodeRuneInString(s)
+	if !unicode.IsLetter(first) && !unicode.IsDigit(first) && first != '<' {
+		return false
+	}
 	if !strings.Contains(s, "\n") {
 		return s == strings.TrimSpace(s)
 	}
-	if strings.HasPrefix(s, "\n") || strings.HasPrefix(s, " ") || strings.HasSuffix(s, "\n\n") {
+	if strings.HasSuffix(s, "\n\n") {
 		return false
 	}
 	return !strings.Contains(s, " \n") && !strings.HasSuffix(s, " ")
