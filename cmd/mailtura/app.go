@@ -17,6 +17,7 @@ import (
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
+	"github.com/mailtura/mailtura/internal/plan"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -62,6 +63,7 @@ func (l logging) logger() *slog.Logger { return telemetry.NewLogger(os.Stderr, l
 type listening struct {
 	Listen      string `name:"listen" env:"MAILTURA_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API."`
 	OperatorKey string `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"An operator key that is made good at start, so that a new installation has one."`
+	Config      string `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start, before the API listens. Nothing is deleted."`
 }
 
 type serveCmd struct {
@@ -96,6 +98,7 @@ type app struct {
 	store  *store.Store
 	flow   *flow.Client
 	inline *flow.Inline // nil: API and worker are apart
+	wanted []plan.Tenant
 
 	templates  *template.Engine
 	dispatcher *intake.Dispatcher
@@ -110,6 +113,9 @@ func run(ctx context.Context, s settings, api *listening, worker bool, ready fun
 	}
 	a := &app{settings: s, log: s.logger()}
 	defer a.stop()
+	if err := a.readConfiguration(api); err != nil {
+		return err
+	}
 	if err := a.open(ctx, api != nil && worker); err != nil {
 		return err
 	}
@@ -243,6 +249,11 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	if api.Config != "" {
+		if err := a.applyConfiguration(ctx, server.Handler, api.OperatorKey); err != nil {
+			return err
+		}
 	}
 	listener, err := net.Listen("tcp", api.Listen)
 	if err != nil {

@@ -35,6 +35,7 @@ type devCmd struct {
 	Temporalite  string   `name:"temporalite" env:"MAILTURA_TEMPORALITE" type:"path" placeholder:"FILE" help:"The temporalite program; it is looked for beside mailtura and on PATH."`
 	SMTPRelay    []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Send outgoing mail to this mail server instead of to the inbox; further ones, after commas, are tried where the ones before can not be reached."`
 	OperatorKey  string   `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"Operator key to use; one is made when it is absent."`
+	Config       string   `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start."`
 	logging
 }
 
@@ -199,7 +200,7 @@ func (s *stack) runProduct(ctx context.Context) error {
 			connections: connections{DatabaseURL: s.databaseURL, Temporal: s.temporal, Namespace: flow.Namespace},
 			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, Migrate: true, logging: s.logging,
 		}
-		api := &listening{Listen: loopback(s.Port), OperatorKey: key}
+		api := &listening{Listen: loopback(s.Port), OperatorKey: key, Config: s.Config}
 		err := run(ctx, product, api, true, func(address string) {
 			if err := s.announce("http://"+address, key); err != nil {
 				s.failed <- err

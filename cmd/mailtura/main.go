@@ -25,6 +25,8 @@ type cli struct {
 	Migrate   migrateCmd   `cmd:"" help:"Bring the database to the newest schema and prepare the Temporal namespace."`
 	Plan      planCmd      `cmd:"" help:"Show what apply would change; exits with 2 when there is something."`
 	Apply     applyCmd     `cmd:"" help:"Make the tenants what a configuration file says."`
+	Export    exportCmd    `cmd:"" help:"Print the tenants that there are as a configuration file."`
+	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of the configuration file, for editors."`
 	Keys      keysCmd      `cmd:"" help:"Manage operator keys in the database."`
 	Audit     auditCmd     `cmd:"" help:"Export and check the log of administrative acts."`
 	Openapi   openapiCmd   `cmd:"" help:"Print the OpenAPI document as YAML."`

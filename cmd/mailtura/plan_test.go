@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/plan"
 )
 
@@ -25,6 +26,8 @@ type fakeAPI struct {
 	*httptest.Server
 	tenants []string // as JSON
 	refuse  string   // a method that gets a problem
+
+	meanwhile bool // what is got alone is not as it is in the list
 
 	mu      sync.Mutex
 	changes []string
@@ -46,7 +49,11 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodGet {
-		a.list(w, r)
+		a.get(w, r)
+		return
+	}
+	if r.Method != http.MethodPost && r.Header.Get("If-Match") != `"tag"` {
+		a.problem(w, http.StatusPreconditionRequired, `{"code": "no_precondition", "detail": "A change holds for what it was planned for."}`)
 		return
 	}
 	if r.Method == a.refuse {
@@ -69,6 +76,23 @@ func (a *fakeAPI) problem(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
+}
+
+func (a *fakeAPI) get(w http.ResponseWriter, r *http.Request) {
+	_, id, single := strings.Cut(r.URL.Path, "/tenants/")
+	if !single {
+		a.list(w, r)
+		return
+	}
+	for _, t := range a.tenants {
+		if strings.Contains(t, fmt.Sprintf(`{"id": %q`, id)) {
+			w.Header().Set("ETag", `"tag"`)
+			if a.meanwhile {
+				t = doc(id, `"dailyLimit": 6`)
+			}
+			_, _ = io.WriteString(w, t)
+		}
+	}
 }
 
 func (a *fakeAPI) list(w http.ResponseWriter, r *http.Request) {
@@ -160,7 +184,7 @@ func TestApply_StopsAtWhatIsRefused(t *testing.T) {
 	run := tool(t, api.URL, "apply", "--prune", "--yes", "-f", yamlFile(t, wanted))
 	require.Equal(t, 1, run.code)
 	require.Equal(t, "mailtura: create tenant new: invalid_request: The request is not acceptable.\n"+
-		"  body.settings.fromEmail: is not on the domain\n", run.stderr)
+		"  body.settings.fromEmail: is not on the domain\n1 of 4 changes made; once the cause is gone, apply makes the rest\n", run.stderr)
 	require.Equal(t, []string{"PATCH /api/v1/tenants/other"}, api.changes)
 	require.NotContains(t, run.stdout, "changes made")
 }
@@ -187,11 +211,16 @@ func TestApply_PruneNeedsYes(t *testing.T) {
 
 func TestConfirmDeletions_Asks(t *testing.T) {
 	t.Parallel()
-	changes := []plan.Change{{Action: plan.Create, TenantID: "new"}, {Action: plan.Delete, TenantID: "a"}, {Action: plan.Delete, TenantID: "b"}}
+	change := func(action plan.Action, kind plan.Kind, name string) plan.Change {
+		return plan.Change{Action: action, Resource: plan.Resource{Kind: kind, TenantID: "a", Name: name}}
+	}
+	changes := []plan.Change{
+		change(plan.Create, plan.KindTenant, ""), change(plan.Delete, plan.KindTenant, ""), change(plan.Delete, plan.KindAPIKey, "k"),
+	}
 	for answer, agreed := range map[string]bool{"yes\n": true, " yes \r\n": true, "yes": true, "": false, "\n": false, "y\n": false, "no\nyes\n": false} {
 		var out strings.Builder
 		err := confirmDeletions(changes, 3, strings.NewReader(answer), &out, true)
-		require.Equal(t, "This deletes 2 of 3 tenants with all their mail: a, b. Type yes to go on: ", out.String())
+		require.Equal(t, "This deletes 1 of 3 tenants with all their mail: a; API key a/k. Type yes to go on: ", out.String())
 		if agreed {
 			require.NoError(t, err, answer)
 		} else {
@@ -199,6 +228,77 @@ func TestConfirmDeletions_Asks(t *testing.T) {
 		}
 	}
 	require.NoError(t, confirmDeletions(changes[:1], 3, nil, nil, true), "nothing to ask")
+}
+
+// What changes again and again is not overwritten.
+func TestApply_GivesUpWhenOthersChangeTheSame(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	api.meanwhile = true
+	run := tool(t, api.URL, "apply", "-f", yamlFile(t, wanted))
+	require.Equal(t, outcome{code: 1, stderr: "mailtura: update tenant other: it was changed meanwhile\n" +
+		"0 of 2 changes made; once the cause is gone, apply makes the rest\n"}, run)
+	require.Empty(t, api.changes)
+}
+
+func TestPlan_WaitsForADeletion(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, strings.Replace(doc("same", ""), "active", "deleting", 1))
+	run := tool(t, api.URL, "plan", "-f", yamlFile(t, wanted))
+	require.Equal(t, outcome{code: 1, stderr: "mailtura: tenant same is being deleted; when that has ended, it can be made anew\n"}, run)
+}
+
+func TestPlan_JSON(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, have()...)
+	run := tool(t, api.URL, "plan", "--json", "-f", yamlFile(t, "tenants: [{id: same, domain: same.example, weight: 2}]"))
+	require.Equal(t, 2, run.code)
+	require.JSONEq(t, `{"changes": [{"action": "update", "kind": "tenant", "tenantId": "same", "fields": [{"name": "weight", "now": null, "new": 2}]}]}`, run.stdout)
+	run = tool(t, api.URL, "plan", "--json", "-f", yamlFile(t, "tenants: [{id: same, domain: same.example}]"))
+	require.Zero(t, run.code)
+	require.JSONEq(t, `{"changes": []}`, run.stdout)
+}
+
+// Links do not lead out of the folder of the file.
+func TestPlan_FilesStayInTheFolder(t *testing.T) {
+	t.Parallel()
+	outside := filepath.Join(t.TempDir(), "outside")
+	require.NoError(t, os.WriteFile(outside, []byte("foreign"), 0o600))
+	file := yamlFile(t, "tenants:\n  - id: a\n    domain: a.bc\n    templates: [{name: w, htmlFile: link}]\n")
+	require.NoError(t, os.Symlink(outside, filepath.Join(filepath.Dir(file), "link")))
+	run := tool(t, newAPI(t).URL, "plan", "-f", file)
+	require.Equal(t, 1, run.code)
+	require.Contains(t, run.stderr, "[4:37] templates[0].htmlFile: can not be read: path escapes from parent")
+}
+
+func TestSecretFile(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "key")
+	for range 2 { // one that is there, and a key, is replaced
+		key := apikey.New(apikey.Tenant).Text()
+		file, err := newSecretFile(name)
+		require.NoError(t, err)
+		require.NoError(t, file.keep(key))
+		file.close()
+		raw, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, key+"\n", string(raw))
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+	file, err := newSecretFile(name)
+	require.NoError(t, err)
+	file.close()
+	entries, err := os.ReadDir(filepath.Dir(name))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "nothing is left behind")
+
+	require.NoError(t, os.WriteFile(name, []byte("precious"), 0o600))
+	_, err = newSecretFile(name)
+	require.ErrorContains(t, err, "is there already, and is not a key")
+	_, err = newSecretFile(filepath.Join(t.TempDir(), "none", "key"))
+	require.ErrorContains(t, err, "make secretFile")
 }
 
 func TestPlan_ErrorsCanBeUnderstood(t *testing.T) {

@@ -1,17 +1,12 @@
 package plan
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"cmp"
 	"maps"
 	"slices"
-	"strings"
-
-	"github.com/mailtura/mailtura/internal/tenant"
 )
 
-// Action is what is done to a tenant.
+// Action is what is done to a resource.
 type Action string
 
 // The actions of a change.
@@ -21,124 +16,107 @@ const (
 	Delete Action = "delete"
 )
 
-// Change is what has to be done to one tenant.
+// Change is what has to be done to one resource.
 type Change struct {
-	Action   Action
-	TenantID string
-	Want     tenant.Tenant // for Create and Update
-	Fields   []Difference  // for Update
+	Action Action
+	Resource
+	Fields []Difference // for Create and Update
+	Have   Resource     // for Update and Delete: what was there when the change was planned
+	Want   Resource     // for Create and Update
 }
 
-// Difference is one value that is not as it should be, in JSON.
+// Difference is one value that is not as it should be. A value that is nil is absent.
 type Difference struct {
 	Name     string
-	Now, New string
+	Now, New any
+	Hidden   string // not empty: it comes from the environment, by this reference, and is not shown
 }
 
-// Diff says what to change so that the tenants that are there become those that are
-// wanted. Tenants that are not wanted are deleted only with prune.
-func Diff(want, have []tenant.Tenant, prune bool) ([]Change, error) {
-	byID := make(map[string]tenant.Tenant, len(have))
-	for _, t := range have {
-		byID[t.ID] = t
+// Diff says what to change so that what is there becomes what is wanted: first what is to be
+// made and changed, in the order of the file, then what is to be deleted. What is not wanted is
+// deleted only with prune, and of a tenant only in the sections that its entry has.
+func Diff(want, have []Tenant, prune bool) []Change {
+	there := make(map[string]Tenant, len(have))
+	for _, h := range have {
+		if !h.Deleting {
+			there[h.TenantID] = h
+		}
 	}
-	var changes []Change
+	var changes, deletions []Change
 	wanted := map[string]bool{}
 	for _, w := range want {
-		wanted[w.ID] = true
-		h, there := byID[w.ID]
-		if !there {
-			changes = append(changes, Change{Action: Create, TenantID: w.ID, Want: w})
-			continue
-		}
-		fields, err := differences(h, w)
-		if err != nil {
-			return nil, err
-		}
-		if len(fields) > 0 {
-			changes = append(changes, Change{Action: Update, TenantID: w.ID, Want: w, Fields: fields})
+		wanted[w.TenantID] = true
+		h, ok := there[w.TenantID]
+		changes = appendChange(changes, w.Resource, h.Resource, ok)
+		current := h.sections()
+		for i, section := range w.sections() {
+			made, gone := diffSection(section, current[i])
+			changes = append(changes, made...)
+			deletions = append(deletions, gone...)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		if prune && !wanted[id] && byID[id].Status != tenant.Deleting {
-			changes = append(changes, Change{Action: Delete, TenantID: id})
+	for _, id := range slices.Sorted(maps.Keys(there)) {
+		if !wanted[id] {
+			deletions = append(deletions, deletion(there[id].Resource))
 		}
 	}
-	return changes, nil
+	if prune {
+		changes = append(changes, deletions...)
+	}
+	return changes
 }
 
-func differences(have, want tenant.Tenant) ([]Difference, error) {
-	h, err := values(have)
-	if err != nil {
-		return nil, err
+// diffSection compares a section; one that is nil is not spoken of.
+func diffSection(want, have []Resource) (changes, deletions []Change) {
+	if want == nil {
+		return nil, nil
 	}
-	w, err := values(want)
-	if err != nil {
-		return nil, err
+	there := make(map[string]Resource, len(have))
+	for _, h := range have {
+		there[h.Name] = h
 	}
-	names := maps.Clone(h)
-	maps.Copy(names, w)
-	var fields []Difference
+	wanted := map[string]bool{}
+	for _, w := range want {
+		wanted[w.Name] = true
+		h, ok := there[w.Name]
+		changes = appendChange(changes, w, h, ok)
+	}
+	for _, h := range have {
+		if !wanted[h.Name] {
+			deletions = append(deletions, deletion(h))
+		}
+	}
+	slices.SortStableFunc(deletions, func(a, b Change) int { return cmp.Compare(a.Name, b.Name) })
+	return changes, deletions
+}
+
+func deletion(r Resource) Change { return Change{Action: Delete, Resource: r, Have: r} }
+
+func appendChange(changes []Change, want, have Resource, there bool) []Change {
+	if want.Kind == KindAPIKey && (there || want.Ended) { // a key can not be changed
+		return changes
+	}
+	fields := Differences(have.Fields, want)
+	if !there {
+		return append(changes, Change{Action: Create, Resource: want, Fields: fields, Want: want})
+	}
+	if len(fields) == 0 {
+		return changes
+	}
+	return append(changes, Change{Action: Update, Resource: want, Fields: fields, Have: have, Want: want})
+}
+
+// Differences are the values that are not as wanted, by name.
+func Differences(have map[string]any, want Resource) (fields []Difference) {
+	names := maps.Clone(want.Fields)
+	if names == nil {
+		names = map[string]any{}
+	}
+	maps.Copy(names, have)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if h[name] != w[name] {
-			fields = append(fields, Difference{Name: name, Now: orNull(h[name]), New: orNull(w[name])})
+		if now, new := have[name], want.Fields[name]; encode(now) != encode(new) {
+			fields = append(fields, Difference{name, now, new, want.References[name]})
 		}
 	}
-	return fields, nil
-}
-
-// values are a tenant's name, domain and settings as JSON by name.
-func values(t tenant.Tenant) (map[string]string, error) {
-	raw, err := encode(t.Settings.WithDefaults())
-	if err != nil {
-		return nil, fmt.Errorf("compare tenant %s: %w", t.ID, err)
-	}
-	var settings map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(raw), &settings); err != nil {
-		return nil, fmt.Errorf("compare tenant %s: %w", t.ID, err)
-	}
-	out := map[string]string{"name": quote(t.Name), "domain": quote(t.Domain)}
-	for name, value := range settings {
-		if string(value) != "null" {
-			out[name] = string(value)
-		}
-	}
-	return out, nil
-}
-
-// encode is v in JSON for people: "<" is no "\u003c".
-func encode(v any) (string, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
-}
-
-func quote(s string) string {
-	raw, _ := encode(s) // a string can always be encoded
-	return raw
-}
-
-func orNull(s string) string {
-	if s == "" {
-		return "null"
-	}
-	return s
-}
-
-// Print writes changes as a person reads a diff.
-func Print(w io.Writer, changes []Change) error {
-	marks := map[Action]string{Create: "+", Update: "~", Delete: "-"}
-	for _, c := range changes {
-		if _, err := fmt.Fprintf(w, "%s tenant %s: %s\n", marks[c.Action], c.TenantID, c.Action); err != nil {
-			return fmt.Errorf("print changes: %w", err)
-		}
-		for _, f := range c.Fields {
-			if _, err := fmt.Fprintf(w, "    %s: %s -> %s\n", f.Name, f.Now, f.New); err != nil {
-				return fmt.Errorf("print changes: %w", err)
-			}
-		}
-	}
-	return nil
+	return fields
 }

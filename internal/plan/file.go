@@ -1,100 +1,148 @@
 // Package plan reads a configuration file of tenants and says what to change so that an
-// installation is as the file says.
+// installation is as the file says. It is pure: what the file refers to (other files, the
+// environment) comes by way of a Source, and the changes are made by the caller.
+//
+// A section of a tenant (templates, apiKeys) has a file of its own here, section_*.go: its
+// struct, from which both the decoder and the JSON Schema come, and how an entry becomes a
+// Resource. Everything else (diff, print, export) works on resources.
 package plan
 
 import (
-	"errors"
 	"fmt"
-
-	"github.com/goccy/go-yaml"
+	"io/fs"
+	"reflect"
+	"strings"
+	"time"
 
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
-// file is the form of a configuration file.
-type file struct {
-	Tenants []entry `yaml:"tenants"`
+// File is the form of a configuration file.
+type File struct {
+	Tenants []Entry `json:"tenants,omitempty" doc:"The tenants of the installation"`
 }
 
-type entry struct {
-	ID               string `yaml:"id"`
-	Name             string `yaml:"name"` // the id, when it is absent
-	Domain           string `yaml:"domain"`
-	FromEmail        string `yaml:"fromEmail"`
-	FromName         string `yaml:"fromName"`
-	ReplyTo          string `yaml:"replyTo"`
-	Timezone         string `yaml:"timezone"`
-	OnUnknownOutcome string `yaml:"onUnknownOutcome"`
-	Weight           *int   `yaml:"weight"`
-	Quotas           quotas `yaml:"quotas"`
+// Entry is a tenant with what it has. Its settings are keys beside the others, but for the
+// limits, which are below quotas (see isQuota).
+type Entry struct {
+	ID       string          `json:"id" doc:"Slug of a-z, 0-9 and -; never changes" pattern:"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" example:"acme-corp"`
+	Name     string          `json:"name,omitempty" doc:"Default: the id" minLength:"1" maxLength:"200"`
+	Domain   string          `json:"domain" doc:"The domain of the tenant's sender addresses" maxLength:"253" example:"acme.com"`
+	Settings tenant.Settings `json:",inline"`
+	Quotas   Quotas          `json:"quotas,omitempty" doc:"Limits"`
+
+	Templates []Template `json:"templates,omitempty" doc:"Templates; absent: the templates that there are stay as they are"`
+	APIKeys   []APIKey   `json:"apiKeys,omitempty" doc:"API keys; absent: the keys that there are stay as they are"`
 }
 
-type quotas struct {
-	DailyLimit   *int   `yaml:"dailyLimit"`
-	RateLimit    *int   `yaml:"rateLimit"`
-	RateLimitPer string `yaml:"rateLimitPer"`
-	Burst        *int   `yaml:"burst"`
-	OverLimit    string `yaml:"overLimit"`
-}
+// Quotas are the settings that are limits.
+type Quotas tenant.Settings
 
-// Parse reads a file. Its errors name the line and column; what is not understood is an
-// error, since a setting that is misspelt would be one that is not there.
-func Parse(text []byte) ([]tenant.Tenant, error) {
-	f, err := decode(text)
-	if err != nil {
-		return nil, err
+// IsQuota reports whether a setting is below quotas in the file, as the limits are.
+func IsQuota(setting string) bool {
+	switch setting {
+	case "dailyLimit", "rateLimit", "rateLimitPer", "burst", "overLimit":
+		return true
 	}
-	seen := map[string]bool{}
-	tenants := make([]tenant.Tenant, len(f.Tenants))
+	return false
+}
+
+// Source is what a file may refer to.
+type Source struct {
+	Files fs.FS                            // the folder of the file; nil: it has none
+	Env   func(name string) (string, bool) // nil: no variable is set
+	Now   time.Time
+}
+
+// Parse reads a file. Its error is Problems, with the line and column of each; what is not
+// understood is an error, since a setting that is misspelt would be one that is not there.
+func Parse(text []byte, src Source) ([]Tenant, error) {
+	var f File
+	d := decode(text, src, &f)
+	p := reader{decoder: d, src: src, seen: map[string]bool{}}
+	tenants := make([]Tenant, 0, len(f.Tenants))
 	for i, e := range f.Tenants {
-		t := e.tenant()
-		if err := check(&t, seen); err != nil {
-			return nil, locate(text, i, err)
-		}
-		tenants[i] = t
+		tenants = append(tenants, p.tenant(e, fmt.Sprintf("tenants[%d]", i)))
+	}
+	if err := d.err(); err != nil {
+		return nil, err
 	}
 	return tenants, nil
 }
 
-func decode(text []byte) (f file, err error) {
-	defer func() { // go-yaml panics on some tags that do not fit their values, such as "tenants: !!binary x"
-		if r := recover(); r != nil {
-			err = fmt.Errorf("[1:1] not readable as YAML: %v", r)
+// reader makes resources of the entries of a file, and checks them.
+type reader struct {
+	*decoder
+	src  Source
+	seen map[string]bool
+}
+
+func (p *reader) tenant(e Entry, at string) Tenant {
+	t := tenant.Tenant{ID: e.ID, Name: e.Name, Domain: e.Domain, Settings: e.settings().WithDefaults()}
+	if t.Name == "" {
+		t.Name = t.ID
+	}
+	p.check(&t, at)
+	resource := tenantResource(t)
+	resource.References = p.referencesBelow(at)
+	out := Tenant{Resource: resource}
+	if e.Templates != nil {
+		out.Templates = p.templates(t.ID, e.Templates, at+".templates")
+	}
+	if e.APIKeys != nil {
+		out.APIKeys = p.apiKeys(t.ID, e.APIKeys, at+".apiKeys")
+	}
+	return out
+}
+
+// settings are all settings, the limits among them.
+func (e Entry) settings() tenant.Settings {
+	all := e.Settings
+	from, to := reflect.ValueOf(e.Quotas), reflect.ValueOf(&all).Elem()
+	for i := range to.NumField() {
+		if IsQuota(jsonName(to.Type().Field(i))) {
+			to.Field(i).Set(from.Field(i))
 		}
-	}()
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
-		return f, errors.New(yaml.FormatError(err, false, true))
 	}
-	return f, nil
+	return all
 }
 
-func (e entry) tenant() tenant.Tenant {
-	name := e.Name
-	if name == "" {
-		name = e.ID
-	}
-	return tenant.Tenant{
-		ID: e.ID, Name: name, Domain: e.Domain,
-		Settings: tenant.Settings{
-			FromEmail: e.FromEmail, FromName: e.FromName, ReplyTo: e.ReplyTo,
-			DailyLimit: e.Quotas.DailyLimit, RateLimit: e.Quotas.RateLimit, RateLimitPer: e.Quotas.RateLimitPer, Burst: e.Quotas.Burst,
-			OverLimit: e.Quotas.OverLimit,
-			Timezone:  e.Timezone, OnUnknownOutcome: e.OnUnknownOutcome, Weight: e.Weight,
-		}.WithDefaults(),
-	}
-}
-
-func check(t *tenant.Tenant, seen map[string]bool) error {
+func (p *reader) check(t *tenant.Tenant, at string) {
 	if t.ID == "" {
-		return fault.InvalidFields(fault.Field{Location: "body.id", Message: "a tenant in a configuration file has an id"})
+		if !p.blamed(at) && !p.blamed(at+".id") {
+			p.problem(at, "a tenant in a configuration file has an id")
+		}
+	} else if f, ok := fault.As(tenant.CheckID(t.ID)); ok {
+		p.problem(at+".id", f.Detail)
+	} else {
+		p.once(at+".id", "tenant", t.ID)
 	}
-	if f, ok := fault.As(tenant.CheckID(t.ID)); ok {
-		return fault.InvalidFields(fault.Field{Location: "body.id", Message: f.Detail})
+	f, ok := fault.As(t.Validate())
+	if !ok {
+		return
 	}
-	if seen[t.ID] {
-		return fault.InvalidFields(fault.Field{Location: "body.id", Message: fmt.Sprintf("tenant %q is in the file twice", t.ID)})
+	for _, field := range f.Fields {
+		name := field.Location[strings.LastIndexByte(field.Location, '.')+1:]
+		if IsQuota(name) {
+			name = "quotas." + name
+		}
+		if name == "name" && t.ID == "" || p.blamed(at) || p.blamed(at+"."+name) {
+			continue // one thing is wrong, not two
+		}
+		p.problem(at+"."+name, field.Message)
 	}
-	seen[t.ID] = true
-	return t.Validate()
+}
+
+// once is a problem where something that is named once is named again.
+func (p *reader) once(at, kind, name string) {
+	if p.seen[kind+"/"+name] {
+		p.problem(at, fmt.Sprintf("%s %q is in the file twice", kind, name))
+	}
+	p.seen[kind+"/"+name] = true
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
 }

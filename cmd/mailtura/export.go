@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/mailtura/mailtura/internal/plan"
+)
+
+type exportCmd struct{ installation }
+
+// Run prints the tenants as a configuration file.
+func (c exportCmd) Run(ctx context.Context) error {
+	api, err := newOperatorAPI(c.URL, c.Key, "export")
+	if err != nil {
+		return err
+	}
+	have, err := api.tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range have {
+		if have[i].Deleting {
+			continue
+		}
+		if err := api.load(ctx, &have[i], true, true); err != nil {
+			return err
+		}
+	}
+	text, err := plan.Export(have)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append([]byte(schemaComment), text...))
+	return err
+}
