@@ -39,6 +39,7 @@ type Config struct {
 	// seen after that. 0: they are not.
 	Remember time.Duration
 	Uploads  Uploads
+	Webhooks Webhooks
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -88,6 +89,8 @@ func New(cfg Config) *Server {
 	s.registerEmailChanges()
 	s.registerTimeline()
 	s.registerEvents()
+	s.registerWebhooks()
+	s.registerWebhookCalls()
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerHealth()

@@ -16,11 +16,14 @@ const (
 	KeysWrite      Scope = "keys:write"
 	TenantsRead    Scope = "tenants:read" // of operator keys, as the next
 	TenantsWrite   Scope = "tenants:write"
+	WebhooksRead   Scope = "webhooks:read"
+	WebhooksWrite  Scope = "webhooks:write" // also test calls, replays and secrets
 )
 
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
 	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
+	all = append(all, WebhooksRead, WebhooksWrite)
 	if kind == Operator {
 		all = append(all, TenantsRead, TenantsWrite)
 	}
