@@ -251,16 +251,18 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	}
 	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
 	defer acceptor.Close()
+	handler := apiserver.New(apiserver.Config{
+		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
+		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
+		Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
+	})
 	server := &http.Server{
-		Handler: apiserver.New(apiserver.Config{
-			Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
-			TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
-			Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(handler.Drain)
 	listener, err := net.Listen("tcp", api.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the API (--listen): %w", err)

@@ -91,6 +91,13 @@ func (s *Store) FindEvents(ctx context.Context, tenantID string, ask EventQuery)
 	return events, err
 }
 
+// EventsHorizon is behind everything that has happened: a reader that goes on from here is
+// told of what happens from now on.
+func (s *Store) EventsHorizon(ctx context.Context) (uuid.UUID, error) {
+	horizon, err := s.q.EventsHorizon(ctx)
+	return horizon, translate("find horizon", err)
+}
+
 func toEvent(row db.ListEventsAfterRow) (Event, error) {
 	e := Event{ID: row.ID, Type: event.Type(row.Type), At: row.CreatedAt}
 	detail := row.Data
