@@ -42,23 +42,28 @@ type called struct {
 	outcome webhookhttp.Outcome
 }
 
-// make makes calls, several at a time, until all are made, the worker stops, or the endpoint needs a rest.
+// make makes calls, in order and several at a time, until all are made, the worker stops, or the endpoint needs a rest.
 func (c *calls) make(ctx context.Context, limit int) error {
 	outcomes := make(chan called, callsAtOnce)
 	written := make(chan error, 1)
 	go func() { written <- c.write(ctx, outcomes) }()
+	var next atomic.Int64
 	var group errgroup.Group
-	group.SetLimit(callsAtOnce)
-	for i := range min(len(c.jobs), limit) {
+	for range callsAtOnce {
 		group.Go(func() error {
-			if c.hold.Load() || stopping(ctx) || ctx.Err() != nil {
-				return nil
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= min(len(c.jobs), limit) || c.hold.Load() || stopping(ctx) || ctx.Err() != nil {
+					return nil
+				}
+				outcome, err := c.call(ctx, c.jobs[i])
+				if err != nil {
+					return err
+				}
+				if outcome.Error != "interrupted" {
+					outcomes <- called{i, outcome}
+				}
 			}
-			outcome, err := c.call(ctx, c.jobs[i])
-			if err == nil && outcome.Error != "interrupted" {
-				outcomes <- called{i, outcome}
-			}
-			return err
 		})
 	}
 	err := group.Wait()

@@ -177,7 +177,7 @@ func word(err error) string {
 		return "timeout"
 	case errors.As(err, &dns):
 		return "name_not_found"
-	case errors.As(err, &certificate), errors.As(err, &header), errors.As(err, &alert):
+	case errors.As(err, &certificate), errors.As(err, &header), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
 		return "tls"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection_refused"
