@@ -11,6 +11,7 @@ type Set struct {
 	Delivery  *Delivery
 	Lifecycle *Lifecycle
 	BulkSends *BulkSends
+	Webhooks  *Webhooks
 }
 
 // Register makes a queue's activities known to its worker, under their method names.
@@ -21,5 +22,7 @@ func (s Set) Register(r worker.ActivityRegistry, queue string) {
 	case flow.ControlQueue:
 		r.RegisterActivity(s.Lifecycle)
 		r.RegisterActivity(s.BulkSends)
+	case flow.WebhookQueue:
+		r.RegisterActivity(s.Webhooks)
 	}
 }

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -17,12 +18,12 @@ import (
 // Event is a fact about a recipient or about a tenant.
 type Event struct {
 	ID        string    `json:"id" doc:"Ascends in the order of the log" example:"evt_0000000yqs800r0000000000b4"`
-	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached"`
+	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached,webhook.disabled"`
 	Timestamp time.Time `json:"timestamp"`
 	Data      EventData `json:"data"`
 }
 
-// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*.
+// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a webhook in webhook.*.
 type EventData struct {
 	EmailID       string     `json:"emailId,omitempty" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	RecipientID   string     `json:"recipientId,omitempty" example:"rcp_01h455vb4pex5vsknk084sn02q"`
@@ -42,6 +43,9 @@ type EventData struct {
 	Limit         *int       `json:"limit,omitempty" doc:"Of quota.*: recipients a day"`
 	Used          *int       `json:"used,omitempty" doc:"Of quota.*: recipients reserved on the day"`
 	ResetsAt      *time.Time `json:"resetsAt,omitempty" doc:"Of quota.*: when the next day begins"`
+	WebhookID     string     `json:"webhookId,omitempty" doc:"Of webhook.*" example:"whk_01h455vb4pex5vsknk084sn02q"`
+	Reason        string     `json:"reason,omitempty" doc:"Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)" example:"gone"`
+	LastEventID   string     `json:"lastEventId,omitempty" doc:"Of webhook.disabled: the webhook was not called for events after this one" example:"evt_0000000yqs800r0000000000b4"`
 }
 
 // EventList is a page of the log, oldest first.
@@ -60,19 +64,25 @@ func (s *Server) registerEvents() {
 
 func (s *Server) listEvents(ctx context.Context, in *struct {
 	TenantHeader
-	Limit int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
-	After string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
-	Type  []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached" doc:"Only events of these types, separated by commas"`
+	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
+	EmailID string   `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
+	After   string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
+	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached,webhook.disabled" doc:"Only events of these types, separated by commas"`
 },
 ) (*body[EventList], error) {
-	after := uuid.Nil
-	if in.After != "" {
-		var err error
-		if after, err = id.Event.Parse(in.After); err != nil {
-			return nil, fault.InvalidFields(fault.Field{Location: "query.after", Code: "invalid_cursor", Message: "not the id of an event"})
-		}
+	after, err := eventCursor("query.after", in.After)
+	if err != nil {
+		return nil, err
 	}
-	events, err := s.Store.ListEvents(ctx, caller(ctx).ID, in.Type, after, in.Limit)
+	ask := store.EventQuery{Types: in.Type, After: after, Limit: in.Limit}
+	if in.EmailID != "" {
+		emailID, err := id.Email.Parse(in.EmailID)
+		if err != nil {
+			return nil, fault.InvalidFields(fault.Field{Location: "query.emailId", Code: "invalid_value", Message: "not the id of an email"})
+		}
+		ask.EmailID = &emailID
+	}
+	events, err := s.Store.FindEvents(ctx, caller(ctx).ID, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +98,29 @@ func (s *Server) listEvents(ctx context.Context, in *struct {
 	return out, nil
 }
 
+// eventCursor reads the id of the event behind which a reader goes on; empty is the beginning.
+func eventCursor(location, text string) (uuid.UUID, error) {
+	if text == "" {
+		return uuid.Nil, nil
+	}
+	after, err := id.Event.Parse(text)
+	if err != nil {
+		return after, fault.InvalidFields(fault.Field{Location: location, Code: "invalid_cursor", Message: "not the id of an event"})
+	}
+	return after, nil
+}
+
+// EventPayload is an event as webhooks are told of it: as the API shows it.
+func EventPayload(e store.Event) ([]byte, error) { return json.Marshal(showEvent(e)) }
+
 func showEvent(e store.Event) Event {
 	shown := Event{ID: id.Event.Format(e.ID), Type: string(e.Type), Timestamp: e.At.UTC()}
 	if q := e.Quota; q != nil {
 		resetsAt := q.ResetsAt.UTC()
 		shown.Data = EventData{Day: q.Day, Percent: q.Percent, Limit: &q.Limit, Used: &q.Used, ResetsAt: &resetsAt}
+	}
+	if w := e.Webhook; w != nil {
+		shown.Data = EventData{WebhookID: id.Webhook.Format(w.WebhookID), Reason: w.Reason, LastEventID: id.Event.Format(w.Cursor)}
 	}
 	if m := e.Email; m != nil {
 		shown.Data = EventData{

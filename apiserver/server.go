@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,6 +41,7 @@ type Config struct {
 	// seen after that. 0: they are not.
 	Remember time.Duration
 	Uploads  Uploads
+	Webhooks Webhooks
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -62,6 +64,10 @@ type Server struct {
 	running running
 	known   known
 	uses    *keyUses // nil without a store
+	feeds   feeds
+
+	draining chan struct{}
+	drain    func() // closes draining, once
 }
 
 // New makes the server with all routes.
@@ -72,6 +78,9 @@ func New(cfg Config) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.feeds = feeds{store: cfg.Store, log: s.log, feeds: map[string]*feed{}}
+	s.draining = make(chan struct{})
+	s.drain = sync.OnceFunc(func() { close(s.draining) })
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
@@ -89,6 +98,9 @@ func New(cfg Config) *Server {
 	s.registerEmailChanges()
 	s.registerTimeline()
 	s.registerEvents()
+	s.registerEventStream()
+	s.registerWebhooks()
+	s.registerWebhookCalls()
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerAuditLog()

@@ -14,12 +14,15 @@ const (
 	recoverEvery = 10 * time.Second
 	// recoverAfter is how long a request has to start a life-cycle workflow itself.
 	recoverAfter = 10 * time.Second
+	// keepDeliveries is how long the log of webhook calls is kept.
+	keepDeliveries = 7 * 24 * time.Hour
+	forgetTogether = 20_000
 )
 
 // Recover starts, at once and then every 10 s until the context ends, the life-cycle
 // workflows that a crash or an outage of Temporal kept from starting, bulk sends among them. Workflow ids keep
 // each to one run, so every process may do it. It also deletes answers to idempotency keys
-// that are not given again any more.
+// that are not given again any more, and what is old in the logs of webhook calls.
 func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
 	tick := time.NewTicker(recoverEvery)
 	defer tick.Stop()
@@ -37,6 +40,9 @@ func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logg
 
 func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
 	if err := s.ForgetAnswers(ctx, time.Now()); err != nil {
+		return err
+	}
+	if _, err := s.ForgetWebhookDeliveries(ctx, time.Now().Add(-keepDeliveries), forgetTogether); err != nil {
 		return err
 	}
 	provisioning, deletions, err := s.Stale(ctx, time.Now().Add(-recoverAfter))

@@ -34,7 +34,7 @@ type Workers struct {
 // Start starts a worker on each task queue.
 func Start(c client.Client, set activities.Set, cfg Config) (*Workers, error) {
 	var w Workers
-	for _, queue := range []string{flow.ControlQueue, flow.SendQueue} {
+	for _, queue := range []string{flow.ControlQueue, flow.SendQueue, flow.WebhookQueue} {
 		one := worker.New(c, queue, options(cfg, queue))
 		workflows.Register(one, queue)
 		set.Register(one, queue)
@@ -70,6 +70,11 @@ func options(cfg Config, queue string) worker.Options {
 			o.MaxConcurrentActivityExecutionSize = cfg.Deliveries
 		}
 		o.MaxConcurrentLocalActivityExecutionSize = 64
+	}
+	if queue == flow.WebhookQueue {
+		// A run takes ten seconds at the most where an endpoint hangs, and then lets it rest.
+		o.MaxConcurrentActivityExecutionSize = 256
+		o.MaxConcurrentWorkflowTaskPollers, o.MaxConcurrentActivityTaskPollers = 2, 2
 	}
 	return o
 }

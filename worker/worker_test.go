@@ -34,7 +34,8 @@ var golden = map[string][]string{
 		"activity RecheckDispatches", "activity TakeChunk",
 		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
 	},
-	flow.SendQueue: {"activity Deliver", "workflow SendEmails"},
+	flow.SendQueue:    {"activity Deliver", "workflow SendEmails"},
+	flow.WebhookQueue: {"activity DeliverEvents", "workflow DeliverWebhooks"},
 }
 
 // registry notes the names under which a worker would know what is registered.
@@ -76,7 +77,7 @@ func functionName(f any) string {
 
 func TestRegistered_NamesAreGolden(t *testing.T) {
 	t.Parallel()
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}}
 	require.Len(t, golden, len(workflows.All))
 	for queue, want := range golden {
 		var r registry
@@ -91,7 +92,7 @@ func TestRegistered_NamesAreGolden(t *testing.T) {
 func TestRegistered_TheSDKTakesThem(t *testing.T) {
 	t.Parallel()
 	c := nowhere(t)
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}}
 	for queue := range golden {
 		one := sdk.New(c, queue, options(Config{}, queue))
 		require.NotPanics(t, func() {
@@ -151,7 +152,7 @@ func TestOptions_FatalErrorIsLogged(t *testing.T) {
 
 func TestStart_TemporalIsAway(t *testing.T) {
 	t.Parallel()
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}}
 	_, err := Start(nowhere(t), set, Config{Log: slog.New(slog.DiscardHandler)})
 	require.ErrorContains(t, err, "start worker of "+flow.ControlQueue)
 }

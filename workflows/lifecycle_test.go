@@ -45,11 +45,11 @@ func TestDeleteTenant_InOrder(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, queue := range []string{flow.SendQueue, flow.ControlQueue} {
+	for _, queue := range []string{flow.SendQueue, flow.ControlQueue, flow.WebhookQueue} {
 		for _, w := range workflows.All[queue] {
 			full := runtime.FuncForPC(reflect.ValueOf(w).Pointer()).Name()
 			names = append(names, full[strings.LastIndexByte(full, '.')+1:])
 		}
 	}
-	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend}, names)
+	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend, flow.DeliverWebhooks}, names)
 }

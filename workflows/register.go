@@ -10,6 +10,7 @@ import (
 var All = map[string][]any{
 	flow.SendQueue:    {SendEmails},
 	flow.ControlQueue: {TenantQuota, ProvisionTenant, DeleteTenant, BulkSend},
+	flow.WebhookQueue: {DeliverWebhooks},
 }
 
 // Register makes a queue's workflows known to its worker, under their Go names.

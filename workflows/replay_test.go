@@ -24,7 +24,7 @@ func TestReplay(t *testing.T) {
 	scenarios := map[string]int{}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		for _, workflow := range []string{"send_emails", "tenant_quota", "provision_tenant", "delete_tenant", "bulk_send"} {
+		for _, workflow := range []string{"send_emails", "tenant_quota", "provision_tenant", "delete_tenant", "bulk_send", "deliver_webhooks"} {
 			if strings.HasPrefix(name, workflow) {
 				scenarios[workflow]++
 			}
@@ -32,11 +32,11 @@ func TestReplay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			replayer := worker.NewWorkflowReplayer()
-			for _, queue := range []string{flow.SendQueue, flow.ControlQueue} {
+			for _, queue := range []string{flow.SendQueue, flow.ControlQueue, flow.WebhookQueue} {
 				workflows.Register(replayer, queue)
 			}
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), file))
 		})
 	}
-	require.Len(t, scenarios, 5, "each workflow has a recorded history")
+	require.Len(t, scenarios, 6, "each workflow has a recorded history")
 }

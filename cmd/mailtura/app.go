@@ -16,6 +16,7 @@ import (
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/keyring"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/plan"
 	"github.com/mailtura/mailtura/internal/smtpout"
@@ -23,6 +24,8 @@ import (
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/temporalconn"
+	"github.com/mailtura/mailtura/internal/webhook"
+	"github.com/mailtura/mailtura/internal/webhookhttp"
 	"github.com/mailtura/mailtura/worker"
 )
 
@@ -41,7 +44,15 @@ type settings struct {
 	DKIMKeys   string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
 	TemporalUI string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
 	Migrate    bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	secrets
 	logging
+}
+
+// secrets are what other people's secrets are kept with, and what is called with them.
+type secrets struct {
+	MasterKey       string `name:"master-key" env:"MAILTURA_MASTER_KEY" placeholder:"BASE64" help:"Key that secrets in the database are encrypted with: 32 bytes in base64 (openssl rand -base64 32). Of several, after commas, the first encrypts and all decrypt. Without one no webhook can be made."`
+	MasterKeyFile   string `name:"master-key-file" env:"MAILTURA_MASTER_KEY_FILE" type:"existingfile" placeholder:"FILE" help:"File that has the master key instead."`
+	WebhookLoopback bool   `name:"webhook-allow-loopback" env:"MAILTURA_WEBHOOK_ALLOW_LOOPBACK" help:"Let webhooks call this machine, over http and on any port too. For development only: whoever may make a webhook reaches what listens here."`
 }
 
 // connections are where the database and Temporal are.
@@ -102,6 +113,8 @@ type app struct {
 
 	templates  *template.Engine
 	dispatcher *intake.Dispatcher
+	keys       *keyring.Keyring // nil: there is no master key
+	endpoints  *webhookhttp.Poster
 	stops      []func()
 }
 
@@ -174,7 +187,7 @@ func (a *app) open(ctx context.Context, inline bool) error {
 	a.stops = append(a.stops, a.templates.Close)
 	a.dispatcher = intake.NewDispatcher(a.store, a.flow, startSlots, a.log)
 	a.stops = append(a.stops, a.dispatcher.Close)
-	return nil
+	return a.openWebhooks()
 }
 
 // work runs the workers until the context ends, and then lets what is under way finish.
@@ -198,11 +211,14 @@ func (a *app) work(ctx context.Context) error {
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
 		BulkSends: &activities.BulkSends{Store: a.store, Starter: a.flow, Log: a.log},
+		Webhooks:  a.webhooks(),
 	}, worker.Config{Log: a.log})
 	if err != nil {
 		return err
 	}
+	waking := a.wakeWebhooks(ctx)
 	worker.Recover(ctx, a.store, a.flow, a.log)
+	<-waking
 	workers.Stop()
 	return nil
 }
@@ -241,20 +257,23 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	}
 	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
 	defer acceptor.Close()
+	handler := apiserver.New(apiserver.Config{
+		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
+		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
+		Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
+	})
 	server := &http.Server{
-		Handler: apiserver.New(apiserver.Config{
-			Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
-			TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	if api.Config != "" {
-		if err := a.applyConfiguration(ctx, server.Handler, api.OperatorKey); err != nil {
+		if err := a.applyConfiguration(ctx, server.Handler, &api); err != nil {
 			return err
 		}
 	}
+	server.RegisterOnShutdown(handler.Drain)
 	listener, err := net.Listen("tcp", api.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the API (--listen): %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/store"
 )
 
@@ -24,8 +25,9 @@ func (a *app) readConfiguration(api *listening) (err error) {
 
 // applyConfiguration makes the installation what the file says, as mailtura apply does: through
 // the API, which for that listens where nobody knows it.
-func (a *app) applyConfiguration(ctx context.Context, api http.Handler, operatorKey string) error {
-	ctx = fromCommandLine(ctx)
+func (a *app) applyConfiguration(ctx context.Context, handler http.Handler, api *listening) error {
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.ConfigurationFile, ID: api.Config})
+	operatorKey := api.OperatorKey
 	if operatorKey == "" {
 		key := store.NewKey{Name: "configuration at start", Key: apikey.New(apikey.Operator)}
 		end := time.Now().Add(time.Hour)
@@ -41,7 +43,7 @@ func (a *app) applyConfiguration(ctx context.Context, api http.Handler, operator
 	if err != nil {
 		return fmt.Errorf("apply --config: %w", err)
 	}
-	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	defer server.Close() //nolint:errcheck // all requests are answered
 	go func() { _ = server.Serve(listener) }()
 	client, err := newOperatorAPI("http://"+listener.Addr().String(), operatorKey, "--config at start")

@@ -17,6 +17,7 @@ import (
 	"github.com/mailtura/mailtura/internal/devstack/inbox"
 	"github.com/mailtura/mailtura/internal/devstack/postgres"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/keyring"
 	"github.com/mailtura/mailtura/internal/store"
 )
 
@@ -36,6 +37,7 @@ type devCmd struct {
 	SMTPRelay    []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Send outgoing mail to this mail server instead of to the inbox; further ones, after commas, are tried where the ones before can not be reached."`
 	OperatorKey  string   `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"Operator key to use; one is made when it is absent."`
 	Config       string   `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start."`
+	MasterKey    string   `name:"master-key" env:"MAILTURA_MASTER_KEY" placeholder:"BASE64" help:"Key that secrets in the database are encrypted with; one is made when it is absent."`
 	logging
 }
 
@@ -194,11 +196,16 @@ func (s *stack) runProduct(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	masterKey, err := s.masterKey()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		product := settings{
 			connections: connections{DatabaseURL: s.databaseURL, Temporal: s.temporal, Namespace: flow.Namespace},
 			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, Migrate: true, logging: s.logging,
+			secrets: secrets{MasterKey: masterKey, WebhookLoopback: true},
 		}
 		api := &listening{Listen: loopback(s.Port), OperatorKey: key, Config: s.Config}
 		err := run(ctx, product, api, true, func(address string) {
@@ -245,6 +252,22 @@ func (s *stack) operatorKey(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("keep operator key: %w", err)
 	}
 	return key.Text(), nil
+}
+
+// masterKey is what secrets of this folder are encrypted with, made at its first start.
+func (s *stack) masterKey() (string, error) {
+	if s.MasterKey != "" {
+		return s.MasterKey, nil
+	}
+	file := filepath.Join(s.dir, "master.key")
+	if text, err := os.ReadFile(file); err == nil { //nolint:gosec // below the data folder
+		return string(text), nil
+	}
+	key := keyring.NewKey()
+	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep master key: %w", err)
+	}
+	return key, nil
 }
 
 // keyIsGood reports whether the key has not been revoked; one that the database does not

@@ -17,11 +17,14 @@ const (
 	TenantsRead    Scope = "tenants:read" // of operator keys, as the next
 	TenantsWrite   Scope = "tenants:write"
 	AuditRead      Scope = "audit:read"
+	WebhooksRead   Scope = "webhooks:read"
+	WebhooksWrite  Scope = "webhooks:write" // also test calls, replays and secrets
 )
 
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
 	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
+	all = append(all, WebhooksRead, WebhooksWrite)
 	if kind == Operator {
 		all = append(all, TenantsRead, TenantsWrite, AuditRead)
 	}

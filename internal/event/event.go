@@ -23,3 +23,9 @@ const (
 	QuotaWarning Type = "quota.warning" // 80 or 90 percent of it are used
 	QuotaReached Type = "quota.reached" // nothing of it is left
 )
+
+// What happens to a tenant's webhooks.
+const (
+	WebhookDisabled Type = "webhook.disabled" // it is not called any more: it is gone, or has failed for days
+	WebhookTest     Type = "webhook.test"     // in no log: a call that was asked for
+)

@@ -23,6 +23,8 @@ const (
 	APIKey    Kind = "key"
 	Deletion  Kind = "del"
 	Event     Kind = "evt"
+	Webhook   Kind = "whk"
+	Delivery  Kind = "whd"
 	Request   Kind = "req"
 )
 

@@ -44,6 +44,7 @@ func (b *bundle) fill(tenantID string) email.Email {
 		k := b.newBulk(tenantID, nil)
 		k.add(time.Now(), store.BulkBatch{Lines: k.lines(1), Rejected: 1, Errors: []store.BulkError{{Line: 9, Code: "malformed_json"}}})
 	}
+	b.fillWebhooks(tenantID)
 	return e
 }
 

@@ -25,6 +25,24 @@ type Event struct {
 
 	// Of the tenant's daily limit; nil for others.
 	Quota *quota.Crossing
+
+	// Of a webhook; nil for others.
+	Webhook *EventWebhook
+}
+
+// EventWebhook is what an event has of a webhook.
+type EventWebhook struct {
+	WebhookID uuid.UUID `json:"webhookId"`
+	Reason    string    `json:"reason"`
+	Cursor    uuid.UUID `json:"cursor"` // every event up to this one was called or waited for another call
+}
+
+// EventQuery says which events of a tenant are asked for.
+type EventQuery struct {
+	Types   []string // none: all
+	EmailID *uuid.UUID
+	After   uuid.UUID
+	Limit   int
 }
 
 // EventEmail is what an event has of a recipient and its email.
@@ -48,10 +66,16 @@ type EventEmail struct {
 // ListEvents gives a tenant's events behind one, of some types or (without any) of all, the
 // oldest first. None is ever added before one that was given: a reader that goes on behind
 // the last misses nothing.
-func (s *Store) ListEvents(ctx context.Context, tenantID string, types []string, after uuid.UUID, limit int) (events []Event, err error) {
+func (s *Store) ListEvents(ctx context.Context, tenantID string, types []string, after uuid.UUID, limit int) ([]Event, error) {
+	return s.FindEvents(ctx, tenantID, EventQuery{Types: types, After: after, Limit: limit})
+}
+
+// FindEvents is ListEvents with all that can be asked for.
+func (s *Store) FindEvents(ctx context.Context, tenantID string, ask EventQuery) (events []Event, err error) {
 	err = s.inTenant(ctx, "list events", tenantID, func(q *db.Queries) error {
 		rows, err := q.ListEventsAfter(ctx, db.ListEventsAfterParams{
-			TenantID: tenantID, AfterID: after, Types: append([]string{}, types...), Count: int32(limit), // nil would be null
+			TenantID: tenantID, AfterID: ask.After, Types: append([]string{}, ask.Types...), // nil would be null
+			EmailID: ask.EmailID, Count: int32(ask.Limit),
 		})
 		if err != nil {
 			return err
@@ -67,11 +91,22 @@ func (s *Store) ListEvents(ctx context.Context, tenantID string, types []string,
 	return events, err
 }
 
+// EventsHorizon is behind everything that has happened: a reader that goes on from here is
+// told of what happens from now on.
+func (s *Store) EventsHorizon(ctx context.Context) (uuid.UUID, error) {
+	horizon, err := s.q.EventsHorizon(ctx)
+	return horizon, translate("find horizon", err)
+}
+
 func toEvent(row db.ListEventsAfterRow) (Event, error) {
 	e := Event{ID: row.ID, Type: event.Type(row.Type), At: row.CreatedAt}
 	detail := row.Data
 	if detail == nil {
 		detail = json.RawMessage("{}")
+	}
+	if e.Type == event.WebhookDisabled {
+		e.Webhook = &EventWebhook{}
+		return e, json.Unmarshal(detail, e.Webhook)
 	}
 	if row.EmailID == nil || row.RecipientID == nil {
 		e.Quota = &quota.Crossing{}

@@ -125,6 +125,11 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 				VALUES ('%s', gen_random_uuid(), 'x', 'x', 'x', '{}', '{}', '', 'bulk', 'today', now())`,
 			`INSERT INTO dispatches (tenant_id, id, class, emails) VALUES ('%s', gen_random_uuid(), 'bulk', 0)`,
 			`INSERT INTO daily_usage (tenant_id, day, reserved) VALUES ('%s', 'today', 0)`,
+			`INSERT INTO webhooks (tenant_id, id, url, events, enabled, secret, cursor, quiet_until, created_at, updated_at)
+				VALUES ('%s', gen_random_uuid(), 'x', '{*}', true, '', gen_random_uuid(), now(), now(), now())`,
+			`INSERT INTO webhook_retries (tenant_id, webhook_id, event_id, attempts, next_at) SELECT '%s', id, id, 0, now() FROM webhooks LIMIT 1`,
+			`INSERT INTO webhook_deliveries (tenant_id, webhook_id, id, event_id, event_type, attempt, started_at, duration_ms, response, error)
+				VALUES ('%s', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x', 1, now(), 0, '', '')`,
 			`INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body) VALUES ('%s', 'x', sha256('x'), 202, '', '')`,
 		} {
 			requireNoWrite(t, tx, fmt.Sprintf(insert, other))

@@ -55,6 +55,18 @@ DELETE FROM bulk_send_chunks WHERE ctid = ANY(ARRAY(
 DELETE FROM bulk_sends WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM bulk_sends WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantWebhookRetries :execrows
+DELETE FROM webhook_retries WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_retries WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantWebhookDeliveries :execrows
+DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_deliveries WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantWebhooks :execrows
+DELETE FROM webhooks WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhooks WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: CountTenantRows :one
 -- Everything that is left of a tenant beside its own row, and what belongs to its emails.
 SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
@@ -67,4 +79,7 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM idempotency_keys WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM webhook_retries WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM webhook_deliveries WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM webhooks WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM api_keys WHERE tenant_id = @tenant_id::text))::bigint AS rows;

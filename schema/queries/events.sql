@@ -9,5 +9,6 @@ FROM events v
     LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id = v.tenant_id
 WHERE v.tenant_id = @tenant_id AND v.id > @after_id AND v.id < events_horizon()
     AND (cardinality(@types::text[]) = 0 OR v.type = ANY(@types::text[]))
+    AND (sqlc.narg(email_id)::uuid IS NULL OR v.email_id = sqlc.narg(email_id)::uuid)
 ORDER BY v.id
 LIMIT @count;

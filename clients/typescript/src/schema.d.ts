@@ -360,6 +360,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the log of events
+         * @description Server-sent events (text/event-stream): `id` is the id of the event, `event` its type, `data` its JSON as in the log. It begins with what happens from then on, or behind the event in `Last-Event-ID` or `after`: a client that comes back with the last `id` it has seen misses nothing and gets nothing twice. Every 15 seconds there is a sign of life, whose `id` counts too. The stream ends when the key does, and when the server stops. A tenant can have 10 on each server. Needs the scope `events:read`.
+         */
+        get: operations["stream-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator-keys": {
         parameters: {
             query?: never;
@@ -582,6 +602,138 @@ export interface paths {
         get: operations["get-usage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description Needs the scope `webhooks:read`.
+         */
+        get: operations["list-webhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+         */
+        post: operations["create-webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description Needs the scope `webhooks:read`.
+         */
+        get: operations["get-webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description Needs the scope `webhooks:write`.
+         */
+        delete: operations["delete-webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook
+         * @description A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+         */
+        patch: operations["update-webhook"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the calls of a webhook
+         * @description The log is kept for 7 days. Needs the scope `webhooks:read`.
+         */
+        get: operations["list-webhook-deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a webhook for events again
+         * @description The calls have the same ids as before. Needs the scope `webhooks:write`.
+         */
+        post: operations["replay-webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the secret of a webhook by a new one
+         * @description Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+         */
+        post: operations["rotate-webhook-secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a webhook to see what it answers
+         * @description With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+         */
+        post: operations["test-webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -922,7 +1074,7 @@ export interface components {
              */
             name: string;
             /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write")[];
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "webhooks:read" | "webhooks:write")[];
         };
         CreateTemplate: {
             /**
@@ -964,6 +1116,28 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings?: components["schemas"]["Settings"];
+        };
+        CreateWebhook: {
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @description Types of events, groups of them such as email.*, or *
+             * @example [
+             *       "email.bounced",
+             *       "quota.*"
+             *     ]
+             */
+            events: string[];
+            /**
+             * @description whsec_ and 24 to 64 bytes in base64; one is made when it is absent
+             * @example whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD
+             */
+            secret?: string;
+            /**
+             * @description https, on port 443 or 8443, without user or fragment; its name must lead to a public address whenever it is called
+             * @example https://app.acme.com/hooks/mail
+             */
+            url: string;
         };
         Email: {
             /** @enum {string} */
@@ -1018,7 +1192,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             /** @enum {string} */
-            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached";
+            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled";
         };
         EventData: {
             /**
@@ -1044,6 +1218,11 @@ export interface components {
             /** @enum {string} */
             kind?: "to" | "cc" | "bcc";
             /**
+             * @description Of webhook.disabled: the webhook was not called for events after this one
+             * @example evt_0000000yqs800r0000000000b4
+             */
+            lastEventId?: string;
+            /**
              * Format: int64
              * @description Of quota.*: recipients a day
              */
@@ -1059,6 +1238,11 @@ export interface components {
              * @example 80
              */
             percent?: number;
+            /**
+             * @description Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)
+             * @example gone
+             */
+            reason?: string;
             /** @example ada@example.com */
             recipient?: string;
             /** @example rcp_01h455vb4pex5vsknk084sn02q */
@@ -1085,6 +1269,11 @@ export interface components {
              * @description Of quota.*: recipients reserved on the day
              */
             used?: number;
+            /**
+             * @description Of webhook.*
+             * @example whk_01h455vb4pex5vsknk084sn02q
+             */
+            webhookId?: string;
         };
         EventList: {
             items: components["schemas"]["Event"][];
@@ -1118,6 +1307,16 @@ export interface components {
         };
         ListTenant: {
             items: components["schemas"]["Tenant"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
+        ListWebhook: {
+            items: components["schemas"]["Webhook"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
+        ListWebhookDelivery: {
+            items: components["schemas"]["WebhookDelivery"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
@@ -1160,6 +1359,42 @@ export interface components {
             revokedAt: string | null;
             /** @description What it may do */
             scopes: string[];
+        };
+        NewWebhook: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            disabledAt?: string;
+            /**
+             * @description request: a PATCH; gone: it answered 410; failing: every call failed for 5 days
+             * @enum {string}
+             */
+            disabledReason?: "request" | "gone" | "failing";
+            /** @description Whether it is called */
+            enabled: boolean;
+            /**
+             * @example [
+             *       "email.bounced",
+             *       "quota.*"
+             *     ]
+             */
+            events: string[];
+            /** @example whk_01h455vb4pex5vsknk084sn02q */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Until then calls are signed with the secret before the last rotation too
+             */
+            oldSecretEnds?: string;
+            /**
+             * @description What calls are signed with. It is shown this once.
+             * @example whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD
+             */
+            secret: string;
+            /** Format: date-time */
+            updatedAt: string;
+            /** @example https://app.acme.com/hooks/mail */
+            url: string;
         };
         Problem: {
             /**
@@ -1287,6 +1522,20 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        ReplayWebhook: {
+            /**
+             * @description Or those behind this event: of the webhook's types, at most 10,000 at a time
+             * @example evt_0000000yqs800r0000000000b4
+             */
+            after?: string;
+            /** @description These, whatever their types */
+            eventIds?: string[];
+            /**
+             * @description And not behind this one. Absent: all that have happened
+             * @example evt_0000000yqs800r0000000000b4
+             */
+            until?: string;
+        };
         RescheduleEmail: {
             /**
              * Format: date-time
@@ -1306,6 +1555,16 @@ export interface components {
              * @example 24h
              */
             overlap: string;
+        };
+        RotateWebhookSecret: {
+            /**
+             * @description How long calls are signed with the old secret too, at most 30d
+             * @default 24h
+             * @example 24h
+             */
+            overlap: string;
+            /** @description The new one; one is made when it is absent */
+            secret?: string;
         };
         SendBatch: {
             emails: components["schemas"]["SendEmail"][];
@@ -1559,6 +1818,11 @@ export interface components {
             name?: string;
             settings?: components["schemas"]["Settings"];
         };
+        UpdateWebhook: {
+            enabled?: boolean;
+            events?: string[];
+            url?: string;
+        };
         Usage: {
             /**
              * Format: int64
@@ -1607,6 +1871,110 @@ export interface components {
              * @description Recipients accepted this day
              */
             used: number;
+        };
+        Webhook: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            disabledAt?: string;
+            /**
+             * @description request: a PATCH; gone: it answered 410; failing: every call failed for 5 days
+             * @enum {string}
+             */
+            disabledReason?: "request" | "gone" | "failing";
+            /** @description Whether it is called */
+            enabled: boolean;
+            /**
+             * @example [
+             *       "email.bounced",
+             *       "quota.*"
+             *     ]
+             */
+            events: string[];
+            /** @example whk_01h455vb4pex5vsknk084sn02q */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Until then calls are signed with the secret before the last rotation too
+             */
+            oldSecretEnds?: string;
+            /** Format: date-time */
+            updatedAt: string;
+            /** @example https://app.acme.com/hooks/mail */
+            url: string;
+        };
+        WebhookDelivery: {
+            /**
+             * Format: int64
+             * @description Number of the call for the event, from 1; a replay begins anew
+             */
+            attempt: number;
+            /** Format: int64 */
+            durationMs: number;
+            /**
+             * @description Why it failed; absent: it did not
+             * @enum {string}
+             */
+            error?: "status" | "redirect" | "timeout" | "name_not_found" | "address_refused" | "connection_refused" | "connection" | "tls" | "interrupted";
+            /** @example evt_0000000yqs800r0000000000b4 */
+            eventId: string;
+            /** @example email.bounced */
+            eventType: string;
+            /** @example whd_01h455vb4pex5vsknk084sn02q */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it is made again; null: it is not
+             */
+            nextAt: string | null;
+            /** @description How the answer begins, at most 1 kB */
+            response?: string;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * Format: int64
+             * @description HTTP status of the answer; absent when there was none
+             * @example 200
+             */
+            statusCode?: number;
+        };
+        WebhookReplay: {
+            /**
+             * Format: int64
+             * @description How many events the webhook is called for
+             */
+            events: number;
+            /**
+             * @description Where a range had more than 10,000 events: pass it as after to go on; null: it had not
+             * @example evt_0000000yqs800r0000000000b4
+             */
+            next: string | null;
+        };
+        WebhookTest: {
+            /** @description Whether the endpoint answered with 2xx */
+            delivered: boolean;
+            /** Format: int64 */
+            durationMs: number;
+            /**
+             * @description Why it failed; absent: it did not
+             * @enum {string}
+             */
+            error?: "status" | "redirect" | "timeout" | "name_not_found" | "address_refused" | "connection_refused" | "connection" | "tls" | "interrupted";
+            /**
+             * @description The id that the call had
+             * @example evt_01h455vb4pex5vsknk084sn02q
+             */
+            eventId: string;
+            /** @description How the answer begins, at most 1 kB */
+            response?: string;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * Format: int64
+             * @description HTTP status of the answer; absent when there was none
+             * @example 200
+             */
+            statusCode?: number;
         };
         Workflow: {
             /** @example send/acme-corp/dsp_01h455vb4pex5vsknk084sn02q */
@@ -3757,10 +4125,12 @@ export interface operations {
             query?: {
                 /** @description How many at the most */
                 limit?: number;
+                /** @description Only events of this email */
+                emailId?: string;
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -3818,6 +4188,108 @@ export interface operations {
             };
             /** @description Unprocessable Entity */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "stream-events": {
+        parameters: {
+            query?: {
+                /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
+                after?: string;
+                /** @description Only events of these types, separated by commas */
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description The last id that was seen */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5535,6 +6007,903 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-webhooks": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWebhook"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateWebhook"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewWebhook"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "update-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateWebhook"];
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-webhook-deliveries": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+                /** @description Only calls for this event */
+                eventId?: string;
+                /** @description Only calls that failed */
+                failed?: boolean;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWebhookDelivery"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "replay-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayWebhook"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookReplay"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rotate-webhook-secret": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateWebhookSecret"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewWebhook"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTest"];
                 };
             };
             /** @description Bad Request */

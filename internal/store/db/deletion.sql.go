@@ -22,6 +22,9 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM idempotency_keys WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM webhook_retries WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM webhooks WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM api_keys WHERE tenant_id = $1::text))::bigint AS rows
 `
 
@@ -205,6 +208,45 @@ DELETE FROM templates WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantTemplates(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantTemplates, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantWebhookDeliveries = `-- name: DeleteTenantWebhookDeliveries :execrows
+DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_deliveries WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantWebhookDeliveries(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantWebhookDeliveries, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantWebhookRetries = `-- name: DeleteTenantWebhookRetries :execrows
+DELETE FROM webhook_retries WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_retries WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantWebhookRetries(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantWebhookRetries, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantWebhooks = `-- name: DeleteTenantWebhooks :execrows
+DELETE FROM webhooks WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhooks WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantWebhooks(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantWebhooks, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}

@@ -22,14 +22,16 @@ FROM events v
     LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id = v.tenant_id
 WHERE v.tenant_id = $1 AND v.id > $2 AND v.id < events_horizon()
     AND (cardinality($3::text[]) = 0 OR v.type = ANY($3::text[]))
+    AND ($4::uuid IS NULL OR v.email_id = $4::uuid)
 ORDER BY v.id
-LIMIT $4
+LIMIT $5
 `
 
 type ListEventsAfterParams struct {
 	TenantID string
 	AfterID  uuid.UUID
 	Types    []string
+	EmailID  *uuid.UUID
 	Count    int32
 }
 
@@ -58,6 +60,7 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 		arg.TenantID,
 		arg.AfterID,
 		arg.Types,
+		arg.EmailID,
 		arg.Count,
 	)
 	if err != nil {

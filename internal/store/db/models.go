@@ -217,3 +217,46 @@ type TenantDeletion struct {
 	CreatedAt  time.Time
 	FinishedAt *time.Time
 }
+
+type Webhook struct {
+	TenantID string
+	ID       uuid.UUID
+	Url      string
+	// types of events, groups of them (email.*), or *
+	Events  []string
+	Enabled bool
+	// request: a PATCH; gone: an answer 410; failing: every call failed for days
+	DisabledReason *string
+	DisabledAt     *time.Time
+	// sealed with the master key; calls are signed with it, and until its end with the old one too
+	Secret        []byte
+	OldSecret     []byte
+	OldSecretEnds *time.Time
+	// every event up to here was called, waits in webhook_retries, or is not of its events
+	Cursor uuid.UUID
+	// until then nobody need look: a workflow is at it, or the endpoint is given a rest
+	QuietUntil time.Time
+	// calls that failed since the last good one
+	Failures     int32
+	FailingSince *time.Time
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+// the log of calls, kept for a week; it outlives its webhook, which is deleted at once
+type WebhookDelivery struct {
+	TenantID   string
+	WebhookID  uuid.UUID
+	ID         uuid.UUID
+	EventID    uuid.UUID
+	EventType  string
+	Attempt    int32
+	StartedAt  time.Time
+	DurationMs int32
+	StatusCode *int32
+	Response   string
+	// why the call failed, in a word; empty: it did not
+	Error string
+	// when it is made again; null: it is not
+	NextAt *time.Time
+}
