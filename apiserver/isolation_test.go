@@ -60,6 +60,8 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"rotate-operator-key": `{}`,
 	"create-template":     `{"name":"mine","text":"mine"}`,
 	"update-template":     `{"text":"mine"}`,
+	"preview-template":    `{}`,
+	"preview-draft":       `{"template":{"text":"mine"}}`,
 	"send-email":          `{"to":"a@example.com","subject":"mine","text":"mine"}`,
 	"create-bulk-send":    `{"subject":"mine","text":"mine"}`,
 	"send-email-batch":    `{"emails":[{"to":"a@example.com","subject":"mine","text":"mine"}]}`,
@@ -79,7 +81,9 @@ func (op operation) body(t *testing.T) any {
 var pathParameter = regexp.MustCompile(`\{\w+\}`)
 
 // at is the operation's path with a value in it.
-func (op operation) at(value string) string { return pathParameter.ReplaceAllString(op.path, value) }
+func (op operation) at(value string) string {
+	return pathParameter.ReplaceAllString(strings.ReplaceAll(op.path, "{version}", "1"), value)
+}
 
 // property is what a tenant has, and that which nobody has, by the path under which it is.
 type property struct{ theirs, nobodys string }

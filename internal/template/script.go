@@ -18,7 +18,7 @@ var scripts embed.FS
 const handlebarsFile = "js/handlebars.min.js"
 
 // Our own scripts, in the order in which they are joined into one function.
-var ownScripts = []string{"script/problem.js", "script/analyse.js", "script/engine.js", "script/harden.js"}
+var ownScripts = []string{"script/problem.js", "script/analyse.js", "script/partials.js", "script/engine.js", "script/harden.js"}
 
 var errNoHandlebars = errors.New(handlebarsFile + " is not part of this build: run `npm ci` and `node build.mjs` in web/, then build again")
 

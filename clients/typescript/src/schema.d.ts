@@ -448,6 +448,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/templates/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See an email of a template that is not saved
+         * @description Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+         */
+        post: operations["preview-draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/templates/{name}": {
         parameters: {
             query?: never;
@@ -462,15 +482,115 @@ export interface paths {
         get: operations["get-template"];
         /**
          * Replace the content of a template
-         * @description Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+         * @description Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
          */
         put: operations["update-template"];
         post?: never;
         /**
          * Delete a template
-         * @description Emails that were accepted with it are still sent. Needs the scope `templates:write`.
+         * @description Emails that were accepted with it are still sent. A partial that a template calls can not be deleted; callers in the answer (409) has their names. Needs the scope `templates:write`.
          */
         delete: operations["delete-template"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what changed between two versions of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["diff-template"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See an email of a template
+         * @description Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+         */
+        post: operations["preview-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the versions of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["list-template-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a version of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["get-template-version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions/{version}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an old version the newest again
+         * @description Makes a new version with its content. Partials that it calls are the present ones. Needs the scope `templates:write`.
+         */
+        post: operations["restore-template-version"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -926,17 +1046,27 @@ export interface components {
         };
         CreateTemplate: {
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /**
+             * @description A partial is a piece of templates: they call it by its name, as {{> footer}}, or as a layout, {{#> page}} … {{/page}}, which prints what stands between where it has {{> @partial-block}}. template when it is absent; can not be changed
+             * @example template
+             * @enum {string}
+             */
+            kind?: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /**
              * @description Letters, digits, dot, underscore and hyphen; starts with a letter or digit
              * @example welcome
              */
             name: string;
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -945,7 +1075,7 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
@@ -964,6 +1094,36 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings?: components["schemas"]["Settings"];
+        };
+        DraftTemplate: {
+            /**
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @example <p>Hello {{name}}</p>
+             */
+            html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /**
+             * @description template when it is absent
+             * @enum {string}
+             */
+            kind?: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
+            /**
+             * @description Handlebars; one line. A partial has none
+             * @example Welcome, {{name}}
+             */
+            subject?: string;
+            /**
+             * @description Handlebars; derived from html when it is absent
+             * @example Hello {{name}}
+             */
+            text?: string;
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
+            variables?: {
+                [key: string]: unknown;
+            };
         };
         Email: {
             /** @enum {string} */
@@ -1116,6 +1276,11 @@ export interface components {
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
+        ListTemplateVersion: {
+            items: components["schemas"]["TemplateVersion"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
         ListTenant: {
             items: components["schemas"]["Tenant"][];
             /** @description Pass it as after to get the next page; null on the last one */
@@ -1160,6 +1325,45 @@ export interface components {
             revokedAt: string | null;
             /** @description What it may do */
             scopes: string[];
+        };
+        PartialUsed: {
+            /** @example footer */
+            name: string;
+            /** Format: int32 */
+            version: number;
+        };
+        Preview: {
+            html?: string;
+            /**
+             * Format: int64
+             * @description Bytes of the HTML. Gmail cuts off what is above 102 kB
+             */
+            size: number;
+            subject: string;
+            /** @description Of the template, or derived from the HTML */
+            text?: string;
+            /** @description What it was rendered with */
+            variables: {
+                [key: string]: unknown;
+            };
+        };
+        PreviewDraft: {
+            template: components["schemas"]["DraftTemplate"];
+            /** @description As in an email. Absent: made from the schema of the template */
+            variables?: {
+                [key: string]: unknown;
+            };
+        };
+        PreviewTemplate: {
+            /** @description As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name */
+            variables?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int32
+             * @description An older version; the current one when it is absent
+             */
+            version?: number;
         };
         Problem: {
             /**
@@ -1358,6 +1562,11 @@ export interface components {
              * @example welcome
              */
             template?: string;
+            /**
+             * Format: int32
+             * @description An older version of the template; the current one when it is absent
+             */
+            templateVersion?: number;
             /** @description Derived from html when it is absent */
             text?: string;
             /**
@@ -1425,21 +1634,32 @@ export interface components {
             weight?: number | null;
         };
         Template: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Of the template
+             */
             createdAt: string;
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
             /** @example tpl_01h455vb4pex5vsknk084sn02q */
             id: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /** @enum {string} */
+            kind: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /** @example welcome */
             name: string;
-            /** @description Variables that the template prints unconditionally */
+            /** @description Partials that this version calls, directly or not, and that it stays with */
+            partials: components["schemas"]["PartialUsed"][];
+            /** @description Variables that the template prints unconditionally, its partials included */
             requiredVariables: string[];
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -1448,26 +1668,33 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Of the version
+             */
             updatedAt: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
             /**
              * Format: int32
-             * @description Counts every save; an email keeps the version that was current when it was accepted
+             * @description Counts every save, also that of a partial that is called; an email keeps the version that was current when it was accepted
              */
             version: number;
         };
         TemplateContent: {
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -1476,10 +1703,35 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
+        };
+        TemplateDiff: {
+            /**
+             * @description Unified diff of the parts that differ: subject, mjml or html, text, variables (as JSON) and settings (inlineCss, versions of partials). Empty when none does
+             * @example diff subject@1 subject@2
+             *     --- subject@1
+             *     +++ subject@2
+             *     @@ -1,1 +1,1 @@
+             *     -Hi
+             *     +Hello
+             */
+            diff: string;
+            /** Format: int32 */
+            from: number;
+            /** Format: int32 */
+            to: number;
+        };
+        TemplateVersion: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Partials that it calls, directly or not. Where only these differ from the version before, a new version of a partial made this one */
+            partials: components["schemas"]["PartialUsed"][];
+            requiredVariables: string[];
+            /** Format: int32 */
+            version: number;
         };
         Tenant: {
             /** Format: date-time */
@@ -4274,6 +4526,100 @@ export interface operations {
             };
         };
     };
+    "preview-draft": {
+        parameters: {
+            query?: {
+                /** @description html: the HTML alone, to be looked at in a browser. It comes with a Content-Security-Policy in which it can run nothing */
+                format?: "json" | "html";
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewDraft"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                    "text/html": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-template": {
         parameters: {
             query?: never;
@@ -4439,6 +4785,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -4529,6 +4884,509 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "diff-template": {
+        parameters: {
+            query?: {
+                /** @description A version; the one before to when it is absent */
+                from?: number;
+                /** @description Another version; the current one when it is absent */
+                to?: number;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateDiff"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-template": {
+        parameters: {
+            query?: {
+                /** @description html: the HTML alone, to be looked at in a browser. It comes with a Content-Security-Policy in which it can run nothing */
+                format?: "json" | "html";
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewTemplate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                    "text/html": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-template-versions": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTemplateVersion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "restore-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
