@@ -44,26 +44,24 @@ func (s *Server) compileTemplate(ctx context.Context, t store.Template, c Templa
 	return t, nil
 }
 
-func contentFields(kind string, c TemplateContent) (fields []fault.Field) {
-	wrong := func(location, code, message string) {
-		fields = append(fields, fault.Field{Location: location, Code: code, Message: message})
+func contentFields(kind string, in TemplateContent) []fault.Field {
+	c := compiler{}
+	if in.HTML == "" && in.Text == "" && in.MJML == "" {
+		c.wrong("body", "required", "a template has html, mjml or text")
 	}
-	if c.HTML == "" && c.Text == "" && c.MJML == "" {
-		wrong("body", "required", "a template has html, mjml or text")
+	if field, bad := noNUL("body.subject", in.Subject, "body.html", in.HTML, "body.text", in.Text, "body.mjml", in.MJML); bad {
+		c.fields = append(c.fields, field)
 	}
-	if field, bad := noNUL("body.subject", c.Subject, "body.html", c.HTML, "body.text", c.Text, "body.mjml", c.MJML); bad {
-		fields = append(fields, field)
+	if in.HTML != "" && in.MJML != "" {
+		c.wrong("body.mjml", "mjml_and_html", "a template has html or mjml, from which html is made")
 	}
-	if c.HTML != "" && c.MJML != "" {
-		wrong("body.mjml", "mjml_and_html", "a template has html or mjml, from which html is made")
+	if kind == store.KindPartial && in.Subject != "" {
+		c.wrong("body.subject", "not_in_partial", "a partial has no subject")
 	}
-	if kind == store.KindPartial && c.Subject != "" {
-		wrong("body.subject", "not_in_partial", "a partial has no subject")
+	if kind == store.KindPartial && in.MJML != "" {
+		c.wrong("body.mjml", "not_in_partial", "a partial has html, which templates of mjml can call too")
 	}
-	if kind == store.KindPartial && c.MJML != "" {
-		wrong("body.mjml", "not_in_partial", "a partial has html, which templates of mjml can call too")
-	}
-	return fields
+	return c.fields
 }
 
 // link gives t copies of the partials that it calls, as they are in library, and compiles

@@ -82,8 +82,7 @@ func (s *Server) registerTemplates() {
 	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "delete-template", Method: http.MethodDelete, Path: "/templates/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary: "Delete a template", Errors: []int{http.StatusConflict},
-		Description: "Emails that were accepted with it are still sent. A partial that a template calls can not be deleted; " +
-			"callers in the answer (409) has their names.",
+		Description: "Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them.",
 	}, s.deleteTemplate)
 }
 

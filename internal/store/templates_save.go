@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
@@ -217,11 +217,9 @@ func (s *Store) DeleteTemplate(ctx context.Context, tenantID, name string, condi
 }
 
 func partialInUse(name string, callers []Template) *fault.Error {
-	names := make([]string, len(callers))
-	for i, t := range callers {
-		names[i] = t.Name
+	f := fault.New(fault.Conflict, "partial_in_use", "The partial %q is called by %d template(s).", name, len(callers))
+	for _, t := range callers {
+		f.Fields = append(f.Fields, fault.Field{Location: "path.name", Code: f.Code, Message: fmt.Sprintf("%q calls it", t.Name)})
 	}
-	f := fault.New(fault.Conflict, "partial_in_use", "The partial %q is called by %s.", name, strings.Join(names, ", "))
-	f.Extra = map[string]any{"callers": names}
 	return f
 }
