@@ -32,6 +32,13 @@ func (s *Server) compileTemplate(ctx context.Context, t store.Template, c Templa
 	if t.Kind == store.KindPartial {
 		t.Source.Self, t.Source.InlineCSS = t.Name, false
 	}
+	if c.MJML != "" {
+		var err error
+		if t.Source.HTML, err = s.Templates.CompileMJML(ctx, c.MJML); err != nil {
+			return t, err
+		}
+		t.MJML = c.MJML
+	}
 	if c.Variables != nil {
 		var err error
 		if t.Variables, err = json.Marshal(c.Variables); err != nil {
@@ -69,6 +76,9 @@ func contentFields(kind string, in TemplateContent) []fault.Field {
 func (s *Server) link(ctx context.Context, t store.Template, library template.Partials) (store.Template, error) {
 	t.Source.Partials = library
 	analysis, err := s.Templates.Check(ctx, t.Source)
+	if err != nil && t.MJML != "" {
+		return t, template.InMJML(err)
+	}
 	if err != nil {
 		return t, err
 	}

@@ -51,9 +51,9 @@ func outputLimit(limits Config) *limitError {
 
 // Problem is what is wrong with a part of a template, and where.
 type Problem struct {
-	Part         string `json:"-"` // "subject", "html" or "text"
+	Part         string `json:"-"` // "subject", "html", "text" or "mjml"
 	Message      string `json:"message"`
-	Line, Column int    // from 1; 0: of the part as a whole
+	Line, Column int    // from 1; 0: it is not known
 }
 
 // problems are the private cause of an invalid_template fault.
@@ -78,8 +78,11 @@ func invalidTemplate(wrong problems) *fault.Error {
 }
 
 func (p Problem) String() string {
-	if p.Line == 0 {
+	switch {
+	case p.Line == 0:
 		return p.Message
+	case p.Column == 0:
+		return fmt.Sprintf("line %d: %s", p.Line, p.Message)
 	}
 	return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Message)
 }
