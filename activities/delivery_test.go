@@ -142,7 +142,7 @@ func TestDeliver_KeepsTheVersionThatWasCurrent(t *testing.T) {
 	e := newEmail("ada@example.com")
 	e.TemplateID, e.TemplateVersion, e.Content = &first.ID, &first.Version, email.Content{}
 	in := b.dispatch(e)
-	_, err = b.Store.UpdateTemplate(t.Context(), acme, store.Template{Name: "v", Source: template.Source{Subject: "s", Text: "second"}})
+	_, err = b.Store.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: store.Template{Name: "v", Source: template.Source{Subject: "s", Text: "second"}}})
 	require.NoError(t, err)
 	require.NoError(t, b.Store.DeleteTemplate(t.Context(), acme, "v"))
 

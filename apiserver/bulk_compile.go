@@ -104,7 +104,7 @@ func (s *Server) bulkContent(ctx context.Context, c *compiler, b *bulkCompiler) 
 			b.required = t.Required
 		}
 	}
-	if source == (template.Source{}) {
+	if source.Empty() {
 		return nil
 	}
 	analysis, err := s.Templates.Check(ctx, source)

@@ -39,7 +39,13 @@ type compiler struct {
 }
 
 // pins are templates that the emails of one request have in common.
-type pins map[string]pinned
+type pins map[pin]pinned
+
+// pin names a version of a template; 0 is the current one.
+type pin struct {
+	name    string
+	version int32
+}
 
 // pinned is a template with the schema of its variables, ready to check; nil: it has none.
 type pinned struct {
@@ -247,6 +253,8 @@ func (c *compiler) body() {
 		c.wrong("body.template", "template_and_content", "an email has a template, or html and text of its own")
 	case c.in.Template == "" && !own:
 		c.wrong("body", "required", "an email needs html, text or a template")
+	case c.in.Template == "" && c.in.TemplateVersion != 0:
+		c.wrong("body.templateVersion", "required", "it is the version of a template, and there is none")
 	case c.in.Template == "" && c.in.Subject == "":
 		c.wrong("body.subject", "required", "an email without a template needs a subject")
 	}
@@ -286,10 +294,11 @@ func (s *Server) pin(ctx context.Context, c *compiler) error {
 
 // pinned pins the template that the email names; nil, and what is wrong, when there is none.
 func (s *Server) pinned(ctx context.Context, c *compiler) (*pinned, error) {
-	t, known := c.pins[c.in.Template]
+	key := pin{c.in.Template, c.in.TemplateVersion}
+	t, known := c.pins[key]
 	if !known {
 		var err error
-		t, err = s.loadTemplate(ctx, c.tenant.ID, c.in.Template)
+		t, err = s.loadTemplate(ctx, c.tenant.ID, key)
 		if f, ok := fault.As(err); ok && f.Kind == fault.NotFound {
 			c.wrong("body.template", f.Code, f.Detail)
 			return nil, nil //nolint:nilnil // it is said what is wrong
@@ -297,7 +306,11 @@ func (s *Server) pinned(ctx context.Context, c *compiler) (*pinned, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.pins[c.in.Template] = t
+		c.pins[key] = t
+	}
+	if t.Kind == store.KindPartial {
+		c.wrong("body.template", "template_is_partial", "it is a partial, which only templates can call")
+		return nil, nil //nolint:nilnil // it is said what is wrong
 	}
 	c.out.TemplateID, c.out.TemplateVersion = &t.ID, &t.Version
 	if t.Source.Subject == "" && c.in.Subject == "" {
@@ -306,12 +319,17 @@ func (s *Server) pinned(ctx context.Context, c *compiler) (*pinned, error) {
 	return &t, nil
 }
 
-func (s *Server) loadTemplate(ctx context.Context, tenantID, name string) (p pinned, err error) {
-	if p.Template, err = s.Store.Template(ctx, tenantID, name); err != nil || p.Variables == nil {
+func (s *Server) loadTemplate(ctx context.Context, tenantID string, key pin) (p pinned, err error) {
+	if key.version == 0 {
+		p.Template, err = s.Store.Template(ctx, tenantID, key.name)
+	} else {
+		p.Template, err = s.Store.TemplateAt(ctx, tenantID, key.name, key.version)
+	}
+	if err != nil || p.Variables == nil {
 		return p, err
 	}
 	if p.schema, err = template.CompileSchema(p.Variables); err != nil {
-		return p, fmt.Errorf("compile schema of template %s: %w", name, err)
+		return p, fmt.Errorf("compile schema of template %s: %w", key.name, err)
 	}
 	return p, nil
 }

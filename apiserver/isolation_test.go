@@ -18,7 +18,9 @@ import (
 var pathParameter = regexp.MustCompile(`\{\w+\}`)
 
 // at is the operation's path with a value in it.
-func (op operation) at(value string) string { return pathParameter.ReplaceAllString(op.path, value) }
+func (op operation) at(value string) string {
+	return pathParameter.ReplaceAllString(strings.ReplaceAll(op.path, "{version}", "1"), value)
+}
 
 // property is what a tenant has, and that which nobody has, by the path under which it is.
 type property struct{ theirs, nobodys string }

@@ -21,24 +21,25 @@ import (
 
 // SendEmail is an email to be sent. It has a template, or html, text or both of its own.
 type SendEmail struct {
-	To          Addresses         `json:"to" doc:"One address, or a list of them"`
-	CC          []string          `json:"cc,omitempty" maxItems:"50" doc:"Addresses that every recipient sees"`
-	BCC         []string          `json:"bcc,omitempty" maxItems:"50" doc:"Addresses that no recipient sees"`
-	From        string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain; the tenant's fromEmail when it is absent" example:"Acme <hello@acme.com>"`
-	FromName    string            `json:"fromName,omitempty" maxLength:"200" doc:"Sender name; stands before the one in from and the tenant's"`
-	ReplyTo     string            `json:"replyTo,omitempty" maxLength:"400" doc:"Where answers go; the tenant's replyTo when it is absent"`
-	Subject     string            `json:"subject,omitempty" maxLength:"2000" doc:"Required without a template; with one it stands in for the template's"`
-	HTML        string            `json:"html,omitempty"`
-	Text        string            `json:"text,omitempty" doc:"Derived from html when it is absent"`
-	Template    string            `json:"template,omitempty" maxLength:"100" doc:"Name of a template of the tenant" example:"welcome"`
-	Variables   map[string]any    `json:"variables,omitempty" doc:"Values for the template, at most 64 kB of JSON. With them, subject, html and text of the email itself are Handlebars as well; without them they are sent as they are."`
-	Attachments []Attachment      `json:"attachments,omitempty" maxItems:"20"`
-	Headers     map[string]string `json:"headers,omitempty" doc:"Further header fields, such as List-Id. Fields that Mailtura sets itself are refused."`
-	Tags        []string          `json:"tags,omitempty" maxItems:"20" doc:"Words to find the email by"`
-	ScheduledAt *time.Time        `json:"scheduledAt,omitempty" doc:"Not before this time, at most 30 days ahead; in the past it means at once"`
-	ExpiresAt   *time.Time        `json:"expiresAt,omitempty" doc:"Of no use after this time: what was not sent by then expires"`
-	Class       string            `json:"class,omitempty" enum:"transactional,bulk" doc:"Bulk waits behind transactional mail; transactional when it is absent"`
-	Metadata    map[string]any    `json:"metadata,omitempty" doc:"Anything of yours, at most 8 kB of JSON; given back with the email"`
+	To              Addresses         `json:"to" doc:"One address, or a list of them"`
+	CC              []string          `json:"cc,omitempty" maxItems:"50" doc:"Addresses that every recipient sees"`
+	BCC             []string          `json:"bcc,omitempty" maxItems:"50" doc:"Addresses that no recipient sees"`
+	From            string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain; the tenant's fromEmail when it is absent" example:"Acme <hello@acme.com>"`
+	FromName        string            `json:"fromName,omitempty" maxLength:"200" doc:"Sender name; stands before the one in from and the tenant's"`
+	ReplyTo         string            `json:"replyTo,omitempty" maxLength:"400" doc:"Where answers go; the tenant's replyTo when it is absent"`
+	Subject         string            `json:"subject,omitempty" maxLength:"2000" doc:"Required without a template; with one it stands in for the template's"`
+	HTML            string            `json:"html,omitempty"`
+	Text            string            `json:"text,omitempty" doc:"Derived from html when it is absent"`
+	Template        string            `json:"template,omitempty" maxLength:"100" doc:"Name of a template of the tenant" example:"welcome"`
+	TemplateVersion int32             `json:"templateVersion,omitempty" minimum:"1" doc:"An older version of the template; the current one when it is absent"`
+	Variables       map[string]any    `json:"variables,omitempty" doc:"Values for the template, at most 64 kB of JSON. With them, subject, html and text of the email itself are Handlebars as well; without them they are sent as they are."`
+	Attachments     []Attachment      `json:"attachments,omitempty" maxItems:"20"`
+	Headers         map[string]string `json:"headers,omitempty" doc:"Further header fields, such as List-Id. Fields that Mailtura sets itself are refused."`
+	Tags            []string          `json:"tags,omitempty" maxItems:"20" doc:"Words to find the email by"`
+	ScheduledAt     *time.Time        `json:"scheduledAt,omitempty" doc:"Not before this time, at most 30 days ahead; in the past it means at once"`
+	ExpiresAt       *time.Time        `json:"expiresAt,omitempty" doc:"Of no use after this time: what was not sent by then expires"`
+	Class           string            `json:"class,omitempty" enum:"transactional,bulk" doc:"Bulk waits behind transactional mail; transactional when it is absent"`
+	Metadata        map[string]any    `json:"metadata,omitempty" doc:"Anything of yours, at most 8 kB of JSON; given back with the email"`
 }
 
 // Attachment is a file of an email.

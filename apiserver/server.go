@@ -93,6 +93,8 @@ func New(cfg Config) *Server {
 	s.registerAPIKeys()
 	s.registerOperatorKeys()
 	s.registerTemplates()
+	s.registerTemplateVersions()
+	s.registerTemplatePreviews()
 	s.registerEmails()
 	s.registerBatch()
 	s.registerEmailChanges()

@@ -1,10 +1,13 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,29 +19,40 @@ import (
 	"github.com/mailtura/mailtura/internal/template"
 )
 
-// TemplateContent is what a template says. html and text are Handlebars; one of them must be there.
+// TemplateContent is what a template says. html, mjml and text are Handlebars; one of them must be there.
 type TemplateContent struct {
-	Subject   string         `json:"subject,omitempty" maxLength:"2000" doc:"Handlebars; one line" example:"Welcome, {{name}}"`
-	HTML      string         `json:"html,omitempty" maxLength:"1048576" doc:"Handlebars; variables are escaped for HTML" example:"<p>Hello {{name}}</p>"`
+	Subject   string         `json:"subject,omitempty" maxLength:"2000" doc:"Handlebars; one line. A partial has none" example:"Welcome, {{name}}"`
+	HTML      string         `json:"html,omitempty" maxLength:"1048576" doc:"Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along" example:"<p>Hello {{name}}</p>"`
 	Text      string         `json:"text,omitempty" maxLength:"1048576" doc:"Handlebars; derived from html when it is absent" example:"Hello {{name}}"`
-	Variables map[string]any `json:"variables,omitempty" doc:"JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required."`
+	MJML      string         `json:"mjml,omitempty" maxLength:"524288" doc:"MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial"`
+	InlineCSS *bool          `json:"inlineCss,omitempty" doc:"Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not"`
+	Variables map[string]any `json:"variables,omitempty" doc:"JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows."`
 }
 
 // CreateTemplate is a template to be created.
 type CreateTemplate struct {
 	Name string `json:"name" maxLength:"100" doc:"Letters, digits, dot, underscore and hyphen; starts with a letter or digit" example:"welcome"`
+	Kind string `json:"kind,omitempty" enum:"template,partial" doc:"A partial is a piece of templates: they call it by its name, as {{> footer}}, or as a layout, {{#> page}} … {{/page}}, which prints what stands between where it has {{> @partial-block}}. template when it is absent; can not be changed" example:"template"`
 	TemplateContent
 }
 
-// Template is a template at its current version.
+// Template is a template at its current version, or at the version that was asked for.
 type Template struct {
 	ID      string `json:"id" example:"tpl_01h455vb4pex5vsknk084sn02q"`
 	Name    string `json:"name" example:"welcome"`
-	Version int32  `json:"version" doc:"Counts every save; an email keeps the version that was current when it was accepted"`
+	Kind    string `json:"kind" enum:"template,partial"`
+	Version int32  `json:"version" doc:"Counts every save, also that of a partial that is called; an email keeps the version that was current when it was accepted"`
 	TemplateContent
-	RequiredVariables []string  `json:"requiredVariables" doc:"Variables that the template prints unconditionally"`
-	CreatedAt         time.Time `json:"createdAt"`
-	UpdatedAt         time.Time `json:"updatedAt"`
+	RequiredVariables []string      `json:"requiredVariables" doc:"Variables that the template prints unconditionally, its partials included"`
+	Partials          []PartialUsed `json:"partials" doc:"Partials that this version calls, directly or not, and that it stays with"`
+	CreatedAt         time.Time     `json:"createdAt" doc:"Of the template"`
+	UpdatedAt         time.Time     `json:"updatedAt" doc:"Of the version"`
+}
+
+// PartialUsed is a partial at the version that a template has of it.
+type PartialUsed struct {
+	Name    string `json:"name" example:"footer"`
+	Version int32  `json:"version"`
 }
 
 // TemplatePath is the path of a template.
@@ -61,11 +75,14 @@ func (s *Server) registerTemplates() {
 	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "update-template", Method: http.MethodPut, Path: "/templates/{name}", Tags: tags,
 		Summary: "Replace the content of a template", MaxBodyBytes: 4 << 20,
-		Description: "Makes the next version. Emails that were accepted before keep theirs.",
+		Description: "Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes " +
+			"one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed.",
+		Errors: []int{http.StatusConflict},
 	}, s.updateTemplate)
 	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "delete-template", Method: http.MethodDelete, Path: "/templates/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "Delete a template", Description: "Emails that were accepted with it are still sent.",
+		Summary: "Delete a template", Errors: []int{http.StatusConflict},
+		Description: "Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them.",
 	}, s.deleteTemplate)
 }
 
@@ -82,12 +99,13 @@ func (s *Server) createTemplate(ctx context.Context, in *struct {
 			Message: "a template name has 1 to 100 letters, digits, dots, underscores and hyphens, and starts with a letter or digit",
 		})
 	}
-	t, err := s.checkTemplate(ctx, in.Body.Name, in.Body.TemplateContent)
+	kind := cmp.Or(in.Body.Kind, store.KindTemplate)
+	t, err := s.compileTemplate(ctx, store.Template{Name: in.Body.Name, Kind: kind}, in.Body.TemplateContent)
 	if err != nil {
 		return nil, err
 	}
 	keep := keepCreated(ctx, func(t store.Template) (any, error) { return showTemplate(t) })
-	t, err = s.Store.CreateTemplate(ctx, caller(ctx).ID, t, keep...)
+	t, err = s.createLinked(ctx, caller(ctx).ID, t, keep...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,40 +119,19 @@ func (s *Server) updateTemplate(ctx context.Context, in *struct {
 	Body TemplateContent
 },
 ) (*resource[Template], error) {
-	t, err := s.checkTemplate(ctx, in.Name, in.Body)
+	now, err := s.Store.Template(ctx, caller(ctx).ID, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	t, err = s.Store.UpdateTemplate(ctx, caller(ctx).ID, t, in.allowsTemplate)
+	t, err := s.compileTemplate(ctx, store.Template{Name: in.Name, Kind: now.Kind}, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	t, err = s.updateLinked(ctx, caller(ctx).ID, t, in.allowsTemplate)
 	if err != nil {
 		return nil, err
 	}
 	return templateResource(t)
-}
-
-// checkTemplate parses everything of a template before it is saved.
-func (s *Server) checkTemplate(ctx context.Context, name string, c TemplateContent) (store.Template, error) {
-	t := store.Template{Name: name, Source: template.Source{Subject: c.Subject, HTML: c.HTML, Text: c.Text}}
-	if c.HTML == "" && c.Text == "" {
-		return t, fault.InvalidFields(fault.Field{Location: "body", Code: "required", Message: "a template has html or text"})
-	}
-	if field, bad := noNUL("body.subject", c.Subject, "body.html", c.HTML, "body.text", c.Text); bad {
-		return t, fault.InvalidFields(field)
-	}
-	analysis, err := s.Templates.Check(ctx, t.Source)
-	if err != nil {
-		return t, err
-	}
-	t.Required = analysis.Required
-	if c.Variables != nil {
-		if t.Variables, err = json.Marshal(c.Variables); err != nil {
-			return t, err
-		}
-		if _, err := template.CompileSchema(t.Variables); err != nil {
-			return t, err
-		}
-	}
-	return t, nil
 }
 
 func (s *Server) listTemplates(ctx context.Context, in *struct {
@@ -197,9 +194,12 @@ func (h *IfMatchHeader) allowsTemplate(t store.Template) error {
 
 func showTemplate(t store.Template) (Template, error) {
 	shown := Template{
-		ID: id.Template.Format(t.ID), Name: t.Name, Version: t.Version,
-		TemplateContent:   TemplateContent{Subject: t.Source.Subject, HTML: t.Source.HTML, Text: t.Source.Text},
-		RequiredVariables: t.Required, CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
+		ID: id.Template.Format(t.ID), Name: t.Name, Kind: t.Kind, Version: t.Version,
+		TemplateContent: TemplateContent{
+			Subject: t.Source.Subject, HTML: t.Source.HTML, Text: t.Source.Text, MJML: t.MJML, InlineCSS: &t.Source.InlineCSS,
+		},
+		RequiredVariables: t.Required, Partials: showPartials(t.Source.Partials),
+		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
 	}
 	if t.Variables != nil {
 		if err := json.Unmarshal(t.Variables, &shown.Variables); err != nil {
@@ -207,4 +207,12 @@ func showTemplate(t store.Template) (Template, error) {
 		}
 	}
 	return shown, nil
+}
+
+func showPartials(partials template.Partials) []PartialUsed {
+	shown := make([]PartialUsed, 0, len(partials))
+	for _, name := range slices.Sorted(maps.Keys(partials)) {
+		shown = append(shown, PartialUsed{name, partials[name].Version})
+	}
+	return shown
 }

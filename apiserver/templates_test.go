@@ -97,8 +97,8 @@ func TestTemplate_Invalid(t *testing.T) {
 	for content, want := range map[string]struct {
 		code, field, message string
 	}{
-		`"subject":"no content"`:                      {"validation_failed", "body required", "html or text"},
-		`"text":"","html":""`:                         {"validation_failed", "body required", "html or text"},
+		`"subject":"no content"`:                      {"validation_failed", "body required", "html, mjml or text"},
+		`"text":"","html":""`:                         {"validation_failed", "body required", "html, mjml or text"},
 		`"text":"a\u0000b"`:                           {"validation_failed", "body.text invalid_character", "NUL"},
 		`"text":"x","html":"\u0000"`:                  {"validation_failed", "body.html invalid_character", "NUL"},
 		`"text":"x","subject":"\u0000"`:               {"validation_failed", "body.subject invalid_character", "NUL"},

@@ -3,6 +3,8 @@
 //
 //   handlebars.min.js   the full build, compiler and parser included, because
 //                       templates are compiled inside the server
+//   mjml.js.gz          the MJML compiler, which is unpacked when the first template of
+//                       MJML is saved
 //   scalar.js.gz        the interactive API reference, kept compressed: it is
 //                       served with Content-Encoding: gzip
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -19,6 +21,12 @@ const outputs = [
     file: 'dist/handlebars.min.js',
     to: 'internal/template/js/handlebars.min.js',
     encode: (bytes) => bytes,
+  },
+  {
+    name: 'mjml-browser',
+    file: 'lib/index.js',
+    to: 'internal/template/js/mjml.js.gz',
+    encode: (bytes) => gzipSync(bytes, { level: constants.Z_BEST_COMPRESSION }),
   },
   {
     name: '@scalar/api-reference',

@@ -75,7 +75,7 @@ func TestAudit_EveryAct(t *testing.T) {
 	require.NoError(t, err)
 	changed := newTemplate("welcome")
 	changed.Source.Text = "secret words"
-	_, err = b.UpdateTemplate(ctx, acme, changed)
+	_, err = b.UpdateTemplate(ctx, acme, store.SaveTemplate{Template: changed})
 	require.NoError(t, err)
 	require.NoError(t, b.DeleteTemplate(ctx, acme, "welcome"))
 	_, err = b.BeginDeletion(ctx, acme)

@@ -136,7 +136,7 @@ func (s *Store) ListBulkSendErrors(
 			items = append(items, BulkError{Line: int(row.Line), Location: row.Location, Code: row.Code, Message: row.Message})
 		}
 		if more {
-			next = base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(int(rows[len(rows)-1].Number))))
+			next = numberCursorOf(rows[len(rows)-1].Number)
 		}
 		return nil
 	})
@@ -156,6 +156,10 @@ func numberCursor(after string) (int32, error) {
 		}
 	}
 	return 0, fault.InvalidFields(errCursor)
+}
+
+func numberCursorOf(n int32) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(int(n))))
 }
 
 // StaleBulkSends gives bulk sends whose upload ended before an instant and whose workflow

@@ -80,7 +80,7 @@ func (l *Letter) Rendering() template.Email {
 		Variables: l.Content.Variables,
 	}
 	if l.TemplateID != nil {
-		in.Key = fmt.Sprintf("%s/%s@%d", url.PathEscape(l.TenantID), id.Template.Format(*l.TemplateID), *l.TemplateVersion)
+		in.Key = templateKey(l.TenantID, *l.TemplateID, *l.TemplateVersion)
 	}
 	if l.BulkSendID != nil { // its lines share subject, content and template, which nothing changes
 		in.Shared = url.PathEscape(l.TenantID) + "/" + id.BulkSend.Format(*l.BulkSendID)
@@ -99,6 +99,16 @@ func (s *Store) Letter(ctx context.Context, tenantID string, emailID uuid.UUID) 
 		return err
 	})
 	return l, err
+}
+
+// templateKey names a version of a template among the compiled ones.
+func templateKey(tenantID string, templateID uuid.UUID, version int32) string {
+	return fmt.Sprintf("%s/%s@%d", url.PathEscape(tenantID), id.Template.Format(templateID), version)
+}
+
+// Rendering is what the engine needs to render an email of the template and nothing else.
+func (t *Template) Rendering(tenantID string, variables []byte) template.Email {
+	return template.Email{Key: templateKey(tenantID, t.ID, t.Version), Pinned: &t.Source, Variables: variables}
 }
 
 // LoadLetters gives emails of a tenant with their recipients, contents and pinned templates.
@@ -156,7 +166,11 @@ func addTemplates(ctx context.Context, q *db.Queries, tenantID string, letters m
 		return err
 	}
 	for _, row := range rows {
-		*sources[Pin{row.TemplateID, row.Version}] = template.Source{Subject: row.Subject, HTML: row.Html, Text: row.Text}
+		source, err := toSource(row.Subject, row.Html, row.Text, row.InlineCss, row.Partials)
+		if err != nil {
+			return err
+		}
+		*sources[Pin{row.TemplateID, row.Version}] = source
 	}
 	for _, l := range letters {
 		if l.TemplateID != nil {

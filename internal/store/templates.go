@@ -2,68 +2,34 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/mailtura/mailtura/internal/audit"
-	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/template"
 )
 
-// Template is a template at one of its versions.
+// Kinds of templates.
+const (
+	KindTemplate = "template"
+	KindPartial  = "partial" // a piece of templates, which no email is made of
+)
+
+// Template is a template, or a partial, at one of its versions.
 type Template struct {
 	ID        uuid.UUID
 	Name      string
+	Kind      string
 	Version   int32
 	Source    template.Source
+	MJML      string          // what the HTML was compiled from; empty: it is as it was written
 	Variables json.RawMessage // JSON Schema; nil: Required decides alone
 	Required  []string
-	CreatedAt time.Time
-	UpdatedAt time.Time
-}
-
-// CreateTemplate writes a template with its first version; fault template_exists.
-func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template, keep ...Keep[Template]) (Template, error) {
-	err := s.inTenant(ctx, "create template", tenantID, func(q *db.Queries) error {
-		row, err := q.InsertTemplate(ctx, db.InsertTemplateParams{TenantID: tenantID, ID: id.New(), Name: t.Name})
-		if err != nil {
-			return err
-		}
-		if err := t.write(ctx, q, row); err != nil {
-			return err
-		}
-		if err := keepAll(ctx, q, t, keep); err != nil {
-			return err
-		}
-		return record(ctx, q, audit.Act{Action: audit.TemplateCreate, TenantID: tenantID, Target: t.Name, After: t.audited()})
-	})
-	return t, err
-}
-
-// UpdateTemplate writes the next version of a template; fault template_not_found.
-func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, t Template, conditions ...Condition[Template]) (Template, error) {
-	err := s.inTenant(ctx, "update template", tenantID, func(q *db.Queries) error {
-		before, err := lockTemplate(ctx, q, tenantID, t.Name, conditions)
-		if err != nil {
-			return err
-		}
-		row, err := q.BumpTemplate(ctx, tenantID, before.ID)
-		if err != nil {
-			return err
-		}
-		if err := t.write(ctx, q, row); err != nil {
-			return err
-		}
-		return record(ctx, q, audit.Act{
-			Action: audit.TemplateUpdate, TenantID: tenantID, Target: t.Name, Before: before.audited(), After: t.audited(),
-		})
-	})
-	return t, err
+	CreatedAt time.Time // of the template
+	UpdatedAt time.Time // of the version
 }
 
 // lockTemplate locks a template whose current version fulfils the conditions, and gives that.
@@ -77,45 +43,30 @@ func lockTemplate(
 	if err != nil {
 		return locked, err
 	}
-	locked = toTemplate(row.Template, row.TemplateVersion)
-	return locked, checkAll(conditions, locked)
-}
-
-// audited is what the audit log has of a template: that its texts differ, not what they say.
-func (t Template) audited() any {
-	return map[string]any{
-		"version": t.Version, "subject": digest(t.Source.Subject), "html": digest(t.Source.HTML), "text": digest(t.Source.Text),
-		"variables": digest(t.schema()),
+	t, err := toTemplate(row.Template, row.TemplateVersion)
+	if err != nil {
+		return locked, err
 	}
-}
-
-// schema is the text of Variables, the same before it was stored and after.
-func (t Template) schema() string {
-	var v any
-	if json.Unmarshal(t.Variables, &v) != nil { // there is none
-		return ""
-	}
-	text, _ := json.Marshal(v) // it came from JSON
-	return string(text)
-}
-
-// digest stands for a text; null for an empty one.
-func digest(text string) any {
-	if text == "" {
-		return nil
-	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
+	return t, checkAll(conditions, t)
 }
 
 // write adds t as the version that row has, and completes t.
 func (t *Template) write(ctx context.Context, q *db.Queries, row db.Template) error {
-	t.ID, t.Version, t.CreatedAt, t.UpdatedAt = row.ID, row.Version, row.CreatedAt, row.UpdatedAt
+	t.ID, t.Kind, t.Version, t.CreatedAt, t.UpdatedAt = row.ID, row.Kind, row.Version, row.CreatedAt, row.UpdatedAt
 	if t.Required == nil {
 		t.Required = []string{}
+	}
+	partials := []byte("{}")
+	if len(t.Source.Partials) > 0 {
+		var err error
+		if partials, err = json.Marshal(t.Source.Partials); err != nil {
+			return err
+		}
 	}
 	return q.InsertTemplateVersion(ctx, db.InsertTemplateVersionParams{
 		TenantID: row.TenantID, TemplateID: row.ID, Version: row.Version,
 		Subject: t.Source.Subject, Html: t.Source.HTML, Text: t.Source.Text,
+		Mjml: t.MJML, InlineCss: t.Source.InlineCSS, Partials: partials,
 		Variables: t.Variables, Required: t.Required,
 	})
 }
@@ -124,8 +75,11 @@ func (t *Template) write(ctx context.Context, q *db.Queries, row db.Template) er
 func (s *Store) Template(ctx context.Context, tenantID, name string) (t Template, err error) {
 	err = s.inTenant(ctx, "get template", tenantID, func(q *db.Queries) error {
 		row, err := q.GetTemplateByName(ctx, tenantID, name)
-		t = toTemplate(row.Template, row.TemplateVersion)
-		return noTemplate(translate("select template", err), name)
+		if err != nil {
+			return noTemplate(translate("select template", err), name)
+		}
+		t, err = toTemplate(row.Template, row.TemplateVersion)
+		return err
 	})
 	return t, err
 }
@@ -146,7 +100,11 @@ func (s *Store) ListTemplates(ctx context.Context, tenantID, after string, limit
 	}
 	rows, more := page(rows, limit)
 	for _, row := range rows {
-		items = append(items, toTemplate(row.Template, row.TemplateVersion))
+		t, err := toTemplate(row.Template, row.TemplateVersion)
+		if err != nil {
+			return nil, "", err
+		}
+		items = append(items, t)
 	}
 	if more {
 		next = cursorOf(rows[len(rows)-1].Template.ID)
@@ -154,30 +112,28 @@ func (s *Store) ListTemplates(ctx context.Context, tenantID, after string, limit
 	return items, next, nil
 }
 
-// DeleteTemplate takes a template away from new emails; those that were accepted keep
-// the version they are pinned to. Fault template_not_found.
-func (s *Store) DeleteTemplate(ctx context.Context, tenantID, name string, conditions ...Condition[Template]) error {
-	return s.inTenant(ctx, "delete template", tenantID, func(q *db.Queries) error {
-		before, err := lockTemplate(ctx, q, tenantID, name, conditions)
-		if err != nil {
-			return err
-		}
-		if _, err := q.DeleteTemplateByName(ctx, tenantID, name); err != nil {
-			return err
-		}
-		return record(ctx, q, audit.Act{Action: audit.TemplateDelete, TenantID: tenantID, Target: name, Before: before.audited()})
-	})
-}
-
 func noTemplate(err error, name string) error {
 	return notFound(err, "template_not_found", "There is no template %q.", name)
 }
 
-func toTemplate(t db.Template, v db.TemplateVersion) Template {
-	return Template{
-		ID: t.ID, Name: t.Name, Version: v.Version,
-		Source:    template.Source{Subject: v.Subject, HTML: v.Html, Text: v.Text},
-		Variables: v.Variables, Required: v.Required,
-		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
+func toTemplate(t db.Template, v db.TemplateVersion) (Template, error) {
+	source, err := toSource(v.Subject, v.Html, v.Text, v.InlineCss, v.Partials)
+	if t.Kind == KindPartial {
+		source.Self = t.Name
 	}
+	return Template{
+		ID: t.ID, Name: t.Name, Kind: t.Kind, Version: v.Version, Source: source, MJML: v.Mjml,
+		Variables: v.Variables, Required: v.Required, CreatedAt: t.CreatedAt, UpdatedAt: v.CreatedAt,
+	}, err
+}
+
+func toSource(subject, html, text string, inlineCSS bool, partials []byte) (template.Source, error) {
+	s := template.Source{Subject: subject, HTML: html, Text: text, InlineCSS: inlineCSS}
+	if len(partials) <= len("{}") {
+		return s, nil
+	}
+	if err := json.Unmarshal(partials, &s.Partials); err != nil {
+		return s, fmt.Errorf("read partials: %w", err)
+	}
+	return s, nil
 }

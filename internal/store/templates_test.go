@@ -47,7 +47,7 @@ func TestUpdateTemplate_IsTheNextVersion(t *testing.T) {
 	require.NoError(t, err)
 	change := newTemplate("welcome")
 	change.Source.Subject = "Second"
-	second, err := b.UpdateTemplate(t.Context(), acme, change)
+	second, err := b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: change})
 	require.NoError(t, err)
 	require.Equal(t, first.ID, second.ID)
 	require.EqualValues(t, 2, second.Version)
@@ -75,7 +75,7 @@ func TestUpdateTemplate_EachVersionOnce(t *testing.T) {
 	require.NoError(t, err)
 	versions := make([]int32, 8)
 	require.NoError(t, inParallel(len(versions), func(i int) error {
-		updated, err := b.UpdateTemplate(t.Context(), acme, newTemplate("welcome"))
+		updated, err := b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: newTemplate("welcome")})
 		versions[i] = updated.Version
 		return err
 	}))
@@ -92,7 +92,7 @@ func TestTemplate_Refusals(t *testing.T) {
 	_, err = b.Template(t.Context(), acme, "nothing")
 	f := requireFault(t, err, fault.NotFound, "template_not_found")
 	require.Contains(t, f.Detail, `"nothing"`)
-	_, err = b.UpdateTemplate(t.Context(), acme, newTemplate("nothing"))
+	_, err = b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: newTemplate("nothing")})
 	requireFault(t, err, fault.NotFound, "template_not_found")
 	requireFault(t, b.DeleteTemplate(t.Context(), acme, "nothing"), fault.NotFound, "template_not_found")
 }
@@ -103,11 +103,11 @@ func TestUpdateTemplate_AllOrNothing(t *testing.T) {
 	b := newBundle(t, acme)
 	created, err := b.CreateTemplate(t.Context(), acme, newTemplate("welcome"))
 	require.NoError(t, err)
-	_, err = b.UpdateTemplate(t.Context(), acme, store.Template{Name: "welcome"})
+	_, err = b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: store.Template{Name: "welcome"}})
 	require.Error(t, err, "no body")
 	nul := newTemplate("welcome")
 	nul.Source.Text = "a\x00b"
-	_, err = b.UpdateTemplate(t.Context(), acme, nul)
+	_, err = b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: nul})
 	requireFault(t, err, fault.Invalid, "validation_failed")
 	got, err := b.Template(t.Context(), acme, "welcome")
 	require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestDeleteTemplate_KeepsWhatEmailsArePinnedTo(t *testing.T) {
 
 	_, err = b.Template(t.Context(), acme, "welcome")
 	requireFault(t, err, fault.NotFound, "template_not_found")
-	_, err = b.UpdateTemplate(t.Context(), acme, newTemplate("welcome"))
+	_, err = b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: newTemplate("welcome")})
 	requireFault(t, err, fault.NotFound, "template_not_found")
 	requireFault(t, b.DeleteTemplate(t.Context(), acme, "welcome"), fault.NotFound, "template_not_found")
 	letters, err := b.LoadLetters(t.Context(), acme, idsOf([]email.Email{e}))
@@ -146,7 +146,7 @@ func TestTemplates_AreTheTenantsOwn(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Template(t.Context(), other, "welcome")
 	requireFault(t, err, fault.NotFound, "template_not_found")
-	_, err = b.UpdateTemplate(t.Context(), other, newTemplate("welcome"))
+	_, err = b.UpdateTemplate(t.Context(), other, store.SaveTemplate{Template: newTemplate("welcome")})
 	requireFault(t, err, fault.NotFound, "template_not_found")
 	requireFault(t, b.DeleteTemplate(t.Context(), other, "welcome"), fault.NotFound, "template_not_found")
 	items, _, err := b.ListTemplates(t.Context(), other, "", 10)
@@ -174,7 +174,7 @@ func TestListTemplates_Pages(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, b.DeleteTemplate(t.Context(), acme, "gone"))
-	updated, err := b.UpdateTemplate(t.Context(), acme, newTemplate("one"))
+	updated, err := b.UpdateTemplate(t.Context(), acme, store.SaveTemplate{Template: newTemplate("one")})
 	require.NoError(t, err)
 	got := pages(t, func(after string) ([]store.Template, string, error) {
 		return b.ListTemplates(t.Context(), acme, after, 2)

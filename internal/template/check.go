@@ -20,7 +20,18 @@ import (
 // whichever way the blocks go. {{name}} outside of blocks is; inside of {{#if x}} it is
 // only when the {{else}} prints it too. What a block asks for ({{#if x}}, {{#each x}})
 // and what only one of its ways prints is Optional.
-type Analysis struct{ Required, Optional []string }
+type Analysis struct {
+	Required, Optional []string
+	Partials           []string // those that the parts call, and that these call
+	Uses               []Use
+}
+
+// Use is where a part names a variable first; in a partial, where that is called.
+type Use struct {
+	Part         string // "subject", "html" or "text"
+	Name         string
+	Line, Column int // from 1
+}
 
 // Check compiles all parts and tells which variables they use. What it accepts,
 // Render compiles.
@@ -44,50 +55,73 @@ func (e *Engine) Check(ctx context.Context, src Source) (Analysis, error) {
 // compile translates all parts of src. Its error is an invalid_template fault, or
 // the sandbox's, in a *partError where it belongs to one part.
 func compile(ctx context.Context, s *sandbox, src Source) (*program, error) {
-	var code [partCount]string
-	var fields []fault.Field
-	required, used := map[string]bool{}, map[string]bool{}
+	var code [partCount]compiledPart
+	var wrong []Problem
+	found := newFindings()
 	for i, source := range src.parts() {
 		if source == "" {
 			continue
 		}
-		compiled, wrong, err := compileOne(ctx, s, part(i), source)
+		compiled, problem, err := compileOne(ctx, s, part(i), source, src)
 		switch {
 		case err != nil:
 			return nil, &partError{partNames[i], err}
-		case wrong != "":
-			fields = append(fields, fault.Field{Location: part(i).location(), Message: wrong, Code: "invalid_template"})
+		case problem != nil:
+			problem.Part = partNames[i]
+			wrong = append(wrong, *problem)
 			continue
 		}
-		code[i] = compiled.Code
-		addNames(required, compiled.Required)
-		addNames(used, compiled.Used)
+		code[i] = compiled
+		found.add(part(i), compiled)
 	}
-	if len(fields) > 0 {
-		return nil, invalidTemplate(fields)
+	if len(wrong) > 0 {
+		return nil, invalidTemplate(wrong)
 	}
 	bytecode, err := s.assemble(ctx, code)
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(used, func(name string, _ bool) bool { return required[name] })
-	return &program{bytecode, Analysis{Required: names(required), Optional: names(used)}}, nil
+	return &program{bytecode, found.analysis()}, nil
+}
+
+// findings are what the parts have in common.
+type findings struct {
+	required, used, partials map[string]bool
+	uses                     []Use
+}
+
+func newFindings() *findings {
+	return &findings{required: map[string]bool{}, used: map[string]bool{}, partials: map[string]bool{}}
+}
+
+func (f *findings) add(p part, c compiledPart) {
+	addNames(f.required, c.Required)
+	for _, use := range c.Used {
+		use.Part = partNames[p]
+		f.used[use.Name] = true
+		f.uses = append(f.uses, use)
+	}
+	for name := range c.Partials {
+		f.partials[name] = true
+	}
+}
+
+func (f *findings) analysis() Analysis {
+	maps.DeleteFunc(f.used, func(name string, _ bool) bool { return f.required[name] })
+	return Analysis{Required: names(f.required), Optional: names(f.used), Partials: names(f.partials), Uses: f.uses}
 }
 
 // compileOne gives the code of a part, or what is wrong with its source.
-func compileOne(ctx context.Context, s *sandbox, p part, source string) (c compiledPart, wrong string, err error) {
+func compileOne(ctx context.Context, s *sandbox, p part, source string, src Source) (c compiledPart, wrong *Problem, err error) {
 	if len(source) > maxSource {
-		return c, fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource), nil
+		return c, &Problem{Message: fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource)}, nil
 	}
-	c, err = s.compilePart(ctx, p, source)
+	c, err = s.compilePart(ctx, p, source, src)
 	var thrown *quickjs.Error
-	switch {
-	case errors.As(err, &thrown): // Handlebars stumbled in a way that the script does not know
-		return c, "it can not be compiled: " + thrown.Message, nil
-	case err == nil && c.Problem != nil:
-		return c, c.Problem.String(), nil
+	if errors.As(err, &thrown) { // Handlebars stumbled in a way that the script does not know
+		return c, &Problem{Message: "it can not be compiled: " + thrown.Message}, nil
 	}
-	return c, "", err
+	return c, c.Problem, err
 }
 
 // checkFault gives every failure of compile that the source is to blame for the

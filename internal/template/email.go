@@ -27,7 +27,7 @@ func (e *Engine) RenderEmail(ctx context.Context, in Email) (Rendered, error) {
 			source.Subject, key = in.Own.Subject, ""
 		}
 	case in.Variables == nil:
-		return withText(Rendered(source))
+		return withText(Rendered{source.Subject, source.HTML, source.Text})
 	}
 	if in.Shared != "" {
 		key = in.Shared

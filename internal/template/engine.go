@@ -19,6 +19,7 @@ const maxPrograms = 16 << 20
 type Engine struct {
 	limits Config
 	pool   *puddle.Pool[*sandbox]
+	mjml   mjmlCompiler
 
 	mu       sync.Mutex
 	programs *lru[*program]
@@ -46,7 +47,7 @@ func NewEngine(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new template engine: %w", err)
 	}
-	e := &Engine{limits: limits, pool: pool, programs: newLRU(maxPrograms, func(*program) {})}
+	e := &Engine{limits: limits, pool: pool, mjml: newMJMLCompiler(), programs: newLRU(maxPrograms, func(*program) {})}
 	if err := pool.CreateResource(context.Background()); err != nil {
 		return nil, fmt.Errorf("new template engine: %w", err)
 	}

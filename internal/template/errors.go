@@ -49,16 +49,40 @@ func outputLimit(limits Config) *limitError {
 	return &limitError{fmt.Sprintf("its output is larger than %d bytes", limits.MaxOutput)}
 }
 
+// Problem is what is wrong with a part of a template, and where.
+type Problem struct {
+	Part         string `json:"-"` // "subject", "html", "text" or "mjml"
+	Message      string `json:"message"`
+	Line, Column int    // from 1; 0: it is not known
+}
+
+// problems are the private cause of an invalid_template fault.
+type problems []Problem
+
+func (p problems) Error() string { return fmt.Sprintf("%d problem(s)", len(p)) }
+
+// Problems are what an invalid_template fault of this package is about; nil for another error.
+func Problems(err error) []Problem {
+	var found problems
+	_ = errors.As(err, &found)
+	return found
+}
+
 // invalidTemplate is the fault of a source with a problem in one or more parts.
-func invalidTemplate(fields []fault.Field) *fault.Error {
-	f := fault.New(fault.Invalid, "invalid_template", "The template can not be compiled: %d part(s) have an error.", len(fields))
-	f.Fields = fields
+func invalidTemplate(wrong problems) *fault.Error {
+	f := fault.Wrap(wrong, fault.Invalid, "invalid_template", "The template can not be compiled: %d part(s) have an error.", len(wrong))
+	for _, p := range wrong {
+		f.Fields = append(f.Fields, fault.Field{Location: "body." + p.Part, Message: p.String(), Code: "invalid_template"})
+	}
 	return f
 }
 
-func (p problem) String() string {
-	if p.Line == 0 {
+func (p Problem) String() string {
+	switch {
+	case p.Line == 0:
 		return p.Message
+	case p.Column == 0:
+		return fmt.Sprintf("line %d: %s", p.Line, p.Message)
 	}
 	return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Message)
 }

@@ -1,9 +1,12 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,22 +15,22 @@ import (
 
 // compiledPart is what the script's compile answers.
 type compiledPart struct {
-	Problem        *problem `json:"problem"`
-	Code           string   `json:"code"`
-	Required, Used []string
-}
-
-// problem is what is wrong with a part's source, and where; it counts from 1.
-type problem struct {
-	Message      string `json:"message"`
-	Line, Column int
+	Problem  *Problem          `json:"problem"`
+	Code     string            `json:"code"`
+	Required []string          `json:"required"`
+	Used     []Use             `json:"used"`
+	Partials map[string]string `json:"partials"` // code by name
 }
 
 // compilePart parses and translates one part of a template.
-func (s *sandbox) compilePart(ctx context.Context, p part, source string) (compiledPart, error) {
+func (s *sandbox) compilePart(ctx context.Context, p part, source string, src Source) (compiledPart, error) {
+	partials, err := src.Partials.of(p)
+	if err != nil {
+		return compiledPart{}, err
+	}
 	var answer string
-	err := s.call(ctx, compileShare*s.limits.Timeout, func() error {
-		got, err := s.compile.Call(quickjs.UndefinedValue, source, !p.escaped())
+	err = s.call(ctx, compileShare*s.limits.Timeout, func() error {
+		got, err := s.compile.Call(quickjs.UndefinedValue, source, !p.escaped(), partials, src.Self)
 		answer, _ = got.(string)
 		return err
 	})
@@ -41,18 +44,34 @@ func (s *sandbox) compilePart(ctx context.Context, p part, source string) (compi
 	return out, nil
 }
 
-// assemble makes one script of the code of the parts and gives its bytecode. An
-// empty code is an absent part.
-func (s *sandbox) assemble(ctx context.Context, code [partCount]string) (bytecode []byte, err error) {
-	var js strings.Builder
+// of gives the sources for a part, as JSON.
+func (all Partials) of(p part) (string, error) {
+	sources := make(map[string]string, len(all))
+	for name, one := range all {
+		sources[name] = one.Text
+		if p.escaped() {
+			sources[name] = one.HTML
+		}
+	}
+	text, err := json.Marshal(sources)
+	return string(text), err
+}
+
+// assemble makes one script of the code of the parts and gives its bytecode. A part
+// without code is absent.
+func (s *sandbox) assemble(ctx context.Context, code [partCount]compiledPart) (bytecode []byte, err error) {
+	var js, partials strings.Builder
 	js.WriteString("({")
 	for i, one := range code {
-		if one == "" {
-			one = "null"
+		fmt.Fprintf(&js, "%s:%s,", partNames[i], cmp.Or(one.Code, "null"))
+		fmt.Fprintf(&partials, "%s:{", partNames[i])
+		for _, name := range slices.Sorted(maps.Keys(one.Partials)) {
+			key, _ := json.Marshal(name) //nolint:errchkjson // a string
+			fmt.Fprintf(&partials, "%s:%s,", key, one.Partials[name])
 		}
-		fmt.Fprintf(&js, "%s:%s,", partNames[i], one)
+		partials.WriteString("},")
 	}
-	js.WriteString("})")
+	fmt.Fprintf(&js, "partials:{%s}})", partials.String())
 	err = s.call(ctx, compileShare*s.limits.Timeout, func() (err error) {
 		bytecode, err = s.vm.Compile(js.String(), quickjs.EvalGlobal)
 		return err

@@ -30,7 +30,8 @@ func TestSandbox_HasNoTools(t *testing.T) {
 		script string
 		want   any
 	}{
-		{"typeof Handlebars + typeof Function + typeof eval + typeof Proxy + typeof Reflect", strings.Repeat("undefined", 5)},
+		{"typeof Handlebars + typeof eval + typeof Proxy + typeof Reflect", strings.Repeat("undefined", 4)},
+		{"typeof Function + Object.isFrozen(Function) + Function.constructor + ((() => 1) instanceof Function)", "objecttrueundefinedtrue"},
 		{"typeof console + typeof print + typeof std + typeof os + typeof require", strings.Repeat("undefined", 5)},
 		{"typeof compile + typeof analyse + typeof hb", strings.Repeat("undefined", 3)},
 		{"(function () {}).constructor === Object", true}, // inherited; makes no code

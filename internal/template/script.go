@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// The JavaScript side: our own in script/, and js/handlebars.min.js, which
-// web/build.mjs places and which is not in version control. The pattern is one for
-// both, so that the package builds without the latter; an Engine does not start then.
+// The JavaScript side: our own in script/, and what web/build.mjs places in js/ and
+// what is not in version control. The pattern is one for both, so that the package
+// builds without the latter; an Engine does not start then.
 //
-//go:embed */*.js
+//go:embed */*.js*
 var scripts embed.FS
 
 const handlebarsFile = "js/handlebars.min.js"
 
 // Our own scripts, in the order in which they are joined into one function.
-var ownScripts = []string{"script/problem.js", "script/analyse.js", "script/engine.js", "script/harden.js"}
+var ownScripts = []string{"script/problem.js", "script/analyse.js", "script/partials.js", "script/engine.js", "script/harden.js"}
 
 var errNoHandlebars = errors.New(handlebarsFile + " is not part of this build: run `npm ci` and `node build.mjs` in web/, then build again")
 

@@ -16,8 +16,10 @@
 //	out, err := engine.Render(ctx, "tpl_1@3", src, vars)          // when it is sent
 //
 // The language is Handlebars 4 with its built-in helpers if, unless, each, with
-// and lookup, and raw blocks ({{{{raw}}}}). Partials, decorators and helpers of
-// one's own are refused by Check. See https://handlebarsjs.com/guide/.
+// and lookup, raw blocks ({{{{raw}}}}), partials ({{> footer}}) and partial blocks,
+// which make layouts ({{#> page}} … {{/page}} around {{> @partial-block}}). Decorators,
+// inline partials, computed names of partials and helpers of one's own are refused by
+// Check. See https://handlebarsjs.com/guide/.
 //
 // Every error is a [fault.Error] of one of these codes: invalid_template (does not
 // compile), render_failed (does not fit its variables), render_limit_exceeded
@@ -29,7 +31,25 @@ import "time"
 
 // Source is what a tenant writes. Each part may be empty; an empty part renders
 // to an empty string.
-type Source struct{ Subject, HTML, Text string }
+type Source struct {
+	Subject, HTML, Text string
+	// Partials are those that the parts may call, and that these may call.
+	Partials Partials
+	// Self is the name of the partial whose source this is; empty: it is a template.
+	Self string
+	// InlineCSS moves the rules of <style> to the elements of the rendered HTML.
+	InlineCSS bool
+}
+
+// Partials are partials by name.
+type Partials map[string]Partial
+
+// Partial is a piece of templates: HTML for their HTML, Text for their subject and text.
+type Partial struct {
+	Version int32  `json:"version"`
+	HTML    string `json:"html,omitempty"`
+	Text    string `json:"text,omitempty"`
+}
 
 // Rendered is a Source with its variables filled in. Subject and Text are
 // rendered without HTML escaping, HTML with it. Subject is one line.
@@ -83,5 +103,8 @@ func (p part) location() string { return "body." + partNames[p] }
 
 // escaped tells whether {{x}} is escaped for HTML in this part.
 func (p part) escaped() bool { return p == html }
+
+// Empty reports whether no part has anything.
+func (s Source) Empty() bool { return s.Subject == "" && s.HTML == "" && s.Text == "" }
 
 func (s Source) parts() [partCount]string { return [partCount]string{s.Subject, s.HTML, s.Text} }

@@ -3,11 +3,13 @@ CREATE TABLE templates (
     tenant_id  text COLLATE "C" NOT NULL REFERENCES tenants (id),
     id         uuid        NOT NULL,
     name       text        NOT NULL,
+    kind       text        NOT NULL,
     version    integer     NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz,
-    PRIMARY KEY (tenant_id, id)
+    PRIMARY KEY (tenant_id, id),
+    CONSTRAINT templates_kind_known CHECK (kind IN ('template', 'partial'))
 );
 COMMENT ON COLUMN templates.version IS 'the current one of template_versions';
 COMMENT ON COLUMN templates.deleted_at IS 'a deleted template stays for the emails that are pinned to its versions';
@@ -20,6 +22,9 @@ CREATE TABLE template_versions (
     subject     text        NOT NULL,
     html        text        NOT NULL,
     text        text        NOT NULL,
+    mjml        text        NOT NULL,
+    inline_css  boolean     NOT NULL,
+    partials    jsonb       NOT NULL,
     variables   jsonb,
     required    text[]      NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
@@ -28,6 +33,9 @@ CREATE TABLE template_versions (
     CONSTRAINT template_versions_body_present CHECK (html <> '' OR text <> '')
 );
 COMMENT ON TABLE template_versions IS 'immutable: an email is pinned to the version that was current when it was accepted';
+COMMENT ON COLUMN template_versions.html IS 'of MJML, what it was compiled to when it was saved';
+COMMENT ON COLUMN template_versions.partials IS
+    'the partials that the version calls, directly or not, as they were: {name: {version, html, text}}; a current version has the current ones';
 COMMENT ON COLUMN template_versions.variables IS 'JSON Schema of the variables; null: required decides alone';
 COMMENT ON COLUMN template_versions.required IS 'variables that the template prints unconditionally';
 

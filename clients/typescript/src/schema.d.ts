@@ -35,7 +35,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get a key of the tenant
+         * @description Needs the scope `keys:read`.
+         */
+        get: operations["get-api-key"];
         put?: never;
         post?: never;
         /**
@@ -62,6 +66,46 @@ export interface paths {
          * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
          */
         post: operations["rotate-api-key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List administrative acts
+         * @description Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+         */
+        get: operations["list-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit-log/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the audit log
+         * @description The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+         */
+        get: operations["export-audit-log"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -411,7 +455,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get an operator key
+         * @description Needs the scope `keys:read`.
+         */
+        get: operations["get-operator-key"];
         put?: never;
         post?: never;
         /**
@@ -468,6 +516,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/templates/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See an email of a template that is not saved
+         * @description Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+         */
+        post: operations["preview-draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/templates/{name}": {
         parameters: {
             query?: never;
@@ -482,15 +550,115 @@ export interface paths {
         get: operations["get-template"];
         /**
          * Replace the content of a template
-         * @description Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+         * @description Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
          */
         put: operations["update-template"];
         post?: never;
         /**
          * Delete a template
-         * @description Emails that were accepted with it are still sent. Needs the scope `templates:write`.
+         * @description Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them. Needs the scope `templates:write`.
          */
         delete: operations["delete-template"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what changed between two versions of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["diff-template"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See an email of a template
+         * @description Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+         */
+        post: operations["preview-template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the versions of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["list-template-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a version of a template
+         * @description Needs the scope `templates:read`.
+         */
+        get: operations["get-template-version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/versions/{version}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an old version the newest again
+         * @description Makes a new version with its content. Partials that it calls are the present ones. Needs the scope `templates:write`.
+         */
+        post: operations["restore-template-version"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -806,6 +974,18 @@ export interface components {
              */
             status: "queued" | "scheduled" | "held";
         };
+        Actor: {
+            /**
+             * @description Id of the key, user of the operating system, or path of the file; empty for system
+             * @example key_01h455vb4pex5vsknk084sn02q
+             */
+            id: string;
+            /**
+             * @description system is Mailtura itself
+             * @enum {string}
+             */
+            kind: "operator_key" | "tenant_key" | "command_line" | "configuration_file" | "system";
+        };
         Attachment: {
             /** @description base64 */
             content: string;
@@ -870,6 +1050,53 @@ export interface components {
             tls: boolean;
             /** @enum {string} */
             verdict: "running" | "accepted" | "deferred" | "bounced" | "failed" | "unknown";
+        };
+        AuditEntry: {
+            /**
+             * @description A thing and a verb
+             * @example tenant.update
+             */
+            action: string;
+            actor: components["schemas"]["Actor"];
+            /** @description The members that were changed, as they are; null: it is not there any more */
+            after: unknown;
+            /**
+             * Format: date-time
+             * @description By the clock of the database
+             */
+            at: string;
+            /** @description The members that were changed, as they were; null: it was not there */
+            before: unknown;
+            /** @description SHA-256 of the entry without this member, in canonical form (RFC 8785), in hexadecimal */
+            hash: string;
+            /**
+             * @description X-Audit-Note of the request; empty: none
+             * @example apply mailtura.yaml
+             */
+            note: string;
+            /**
+             * Format: int64
+             * @description Counts from 1 without a gap
+             * @example 17
+             */
+            number: number;
+            /** @description Hash of the entry before, in hexadecimal; zeros for the first */
+            previous: string;
+            /**
+             * @description X-Request-Id of the request; empty: there was none
+             * @example req_01h455vb4pex5vsknk084sn02q
+             */
+            requestId: string;
+            /**
+             * @description Id or name of what it was done to
+             * @example acme-corp
+             */
+            target: string;
+            /**
+             * @description null: it is of no tenant
+             * @example acme-corp
+             */
+            tenantId: string | null;
         };
         BatchAccepted: {
             /**
@@ -1073,22 +1300,32 @@ export interface components {
              * @example production
              */
             name: string;
-            /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "webhooks:read" | "webhooks:write")[];
+            /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys */
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "webhooks:read" | "webhooks:write")[];
         };
         CreateTemplate: {
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /**
+             * @description A partial is a piece of templates: they call it by its name, as {{> footer}}, or as a layout, {{#> page}} … {{/page}}, which prints what stands between where it has {{> @partial-block}}. template when it is absent; can not be changed
+             * @example template
+             * @enum {string}
+             */
+            kind?: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /**
              * @description Letters, digits, dot, underscore and hyphen; starts with a letter or digit
              * @example welcome
              */
             name: string;
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -1097,7 +1334,7 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
@@ -1138,6 +1375,36 @@ export interface components {
              * @example https://app.acme.com/hooks/mail
              */
             url: string;
+        };
+        DraftTemplate: {
+            /**
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @example <p>Hello {{name}}</p>
+             */
+            html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /**
+             * @description template when it is absent
+             * @enum {string}
+             */
+            kind?: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
+            /**
+             * @description Handlebars; one line. A partial has none
+             * @example Welcome, {{name}}
+             */
+            subject?: string;
+            /**
+             * @description Handlebars; derived from html when it is absent
+             * @example Hello {{name}}
+             */
+            text?: string;
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
+            variables?: {
+                [key: string]: unknown;
+            };
         };
         Email: {
             /** @enum {string} */
@@ -1285,6 +1552,11 @@ export interface components {
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
+        ListAuditEntry: {
+            items: components["schemas"]["AuditEntry"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
         ListBulkError: {
             items: components["schemas"]["BulkError"][];
             /** @description Pass it as after to get the next page; null on the last one */
@@ -1302,6 +1574,11 @@ export interface components {
         };
         ListTemplate: {
             items: components["schemas"]["Template"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
+        ListTemplateVersion: {
+            items: components["schemas"]["TemplateVersion"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
@@ -1395,6 +1672,45 @@ export interface components {
             updatedAt: string;
             /** @example https://app.acme.com/hooks/mail */
             url: string;
+        };
+        PartialUsed: {
+            /** @example footer */
+            name: string;
+            /** Format: int32 */
+            version: number;
+        };
+        Preview: {
+            html?: string;
+            /**
+             * Format: int64
+             * @description Bytes of the HTML. Gmail cuts off what is above 102 kB
+             */
+            size: number;
+            subject: string;
+            /** @description Of the template, or derived from the HTML */
+            text?: string;
+            /** @description What it was rendered with */
+            variables: {
+                [key: string]: unknown;
+            };
+        };
+        PreviewDraft: {
+            template: components["schemas"]["DraftTemplate"];
+            /** @description As in an email. Absent: made from the schema of the template */
+            variables?: {
+                [key: string]: unknown;
+            };
+        };
+        PreviewTemplate: {
+            /** @description As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name */
+            variables?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int32
+             * @description An older version; the current one when it is absent
+             */
+            version?: number;
         };
         Problem: {
             /**
@@ -1617,6 +1933,11 @@ export interface components {
              * @example welcome
              */
             template?: string;
+            /**
+             * Format: int32
+             * @description An older version of the template; the current one when it is absent
+             */
+            templateVersion?: number;
             /** @description Derived from html when it is absent */
             text?: string;
             /**
@@ -1684,21 +2005,32 @@ export interface components {
             weight?: number | null;
         };
         Template: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Of the template
+             */
             createdAt: string;
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
             /** @example tpl_01h455vb4pex5vsknk084sn02q */
             id: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /** @enum {string} */
+            kind: "template" | "partial";
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /** @example welcome */
             name: string;
-            /** @description Variables that the template prints unconditionally */
+            /** @description Partials that this version calls, directly or not, and that it stays with */
+            partials: components["schemas"]["PartialUsed"][];
+            /** @description Variables that the template prints unconditionally, its partials included */
             requiredVariables: string[];
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -1707,26 +2039,33 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Of the version
+             */
             updatedAt: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
             /**
              * Format: int32
-             * @description Counts every save; an email keeps the version that was current when it was accepted
+             * @description Counts every save, also that of a partial that is called; an email keeps the version that was current when it was accepted
              */
             version: number;
         };
         TemplateContent: {
             /**
-             * @description Handlebars; variables are escaped for HTML
+             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
+            /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
+            inlineCss?: boolean;
+            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            mjml?: string;
             /**
-             * @description Handlebars; one line
+             * @description Handlebars; one line. A partial has none
              * @example Welcome, {{name}}
              */
             subject?: string;
@@ -1735,10 +2074,35 @@ export interface components {
              * @example Hello {{name}}
              */
             text?: string;
-            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. */
+            /** @description JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows. */
             variables?: {
                 [key: string]: unknown;
             };
+        };
+        TemplateDiff: {
+            /**
+             * @description Unified diff of the parts that differ: subject, mjml or html, text, variables (as JSON) and settings (inlineCss, versions of partials). Empty when none does
+             * @example diff subject@1 subject@2
+             *     --- subject@1
+             *     +++ subject@2
+             *     @@ -1,1 +1,1 @@
+             *     -Hi
+             *     +Hello
+             */
+            diff: string;
+            /** Format: int32 */
+            from: number;
+            /** Format: int32 */
+            to: number;
+        };
+        TemplateVersion: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Partials that it calls, directly or not. Where only these differ from the version before, a new version of a partial made this one */
+            partials: components["schemas"]["PartialUsed"][];
+            requiredVariables: string[];
+            /** Format: int32 */
+            version: number;
         };
         Tenant: {
             /** Format: date-time */
@@ -2211,12 +2575,113 @@ export interface operations {
             };
         };
     };
+    "get-api-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIKey"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-api-key": {
         parameters: {
             query?: never;
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
                 "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
             };
             path: {
                 id: string;
@@ -2261,6 +2726,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2391,6 +2865,169 @@ export interface operations {
             };
             /** @description Unsupported Media Type */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-audit-log": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+                /** @description Only acts on this tenant */
+                tenantId?: string;
+                /** @description Only this action */
+                action?: string;
+                /** @description Only acts of the actor with this id: of a key, user of the operating system, or path of a file */
+                actor?: string;
+                /** @description Only acts at this time or after it */
+                since?: string;
+                /** @description Only acts before this time */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAuditEntry"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4513,10 +5150,110 @@ export interface operations {
             };
         };
     };
+    "get-operator-key": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIKey"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "revoke-operator-key": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4560,6 +5297,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4944,6 +5690,127 @@ export interface operations {
             };
         };
     };
+    "preview-draft": {
+        parameters: {
+            query?: {
+                /** @description html: the HTML alone, to be looked at in a browser. It comes with a Content-Security-Policy in which it can run nothing */
+                format?: "json" | "html";
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewDraft"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                    "text/html": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-template": {
         parameters: {
             query?: never;
@@ -5118,6 +5985,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
                 headers: {
@@ -5226,6 +6102,536 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "diff-template": {
+        parameters: {
+            query?: {
+                /** @description A version; the one before to when it is absent */
+                from?: number;
+                /** @description Another version; the current one when it is absent */
+                to?: number;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateDiff"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-template": {
+        parameters: {
+            query?: {
+                /** @description html: the HTML alone, to be looked at in a browser. It comes with a Content-Security-Policy in which it can run nothing */
+                format?: "json" | "html";
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewTemplate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                    "text/html": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-template-versions": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTemplateVersion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "restore-template-version": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Template"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6229,8 +7635,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6530,8 +7963,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6730,8 +8190,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6836,6 +8323,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Conflict */
             409: {
                 headers: {
@@ -6847,6 +8343,24 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

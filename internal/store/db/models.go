@@ -170,6 +170,7 @@ type Template struct {
 	TenantID string
 	ID       uuid.UUID
 	Name     string
+	Kind     string
 	// the current one of template_versions
 	Version   int32
 	CreatedAt time.Time
@@ -184,8 +185,13 @@ type TemplateVersion struct {
 	TemplateID uuid.UUID
 	Version    int32
 	Subject    string
-	Html       string
-	Text       string
+	// of MJML, what it was compiled to when it was saved
+	Html      string
+	Text      string
+	Mjml      string
+	InlineCss bool
+	// the partials that the version calls, directly or not, as they were: {name: {version, html, text}}; a current version has the current ones
+	Partials json.RawMessage
 	// JSON Schema of the variables; null: required decides alone
 	Variables json.RawMessage
 	// variables that the template prints unconditionally

@@ -8,6 +8,7 @@ package db
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -15,7 +16,7 @@ import (
 const bumpTemplate = `-- name: BumpTemplate :one
 UPDATE templates SET version = version + 1, updated_at = now()
 WHERE tenant_id = $1 AND id = $2
-RETURNING tenant_id, id, name, version, created_at, updated_at, deleted_at
+RETURNING tenant_id, id, name, kind, version, created_at, updated_at, deleted_at
 `
 
 func (q *Queries) BumpTemplate(ctx context.Context, tenantID string, iD uuid.UUID) (Template, error) {
@@ -25,12 +26,37 @@ func (q *Queries) BumpTemplate(ctx context.Context, tenantID string, iD uuid.UUI
 		&i.TenantID,
 		&i.ID,
 		&i.Name,
+		&i.Kind,
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
 	)
 	return i, err
+}
+
+const countTemplatesCalling = `-- name: CountTemplatesCalling :one
+SELECT coalesce(max(callers), 0)::bigint FROM (
+    SELECT count(*) AS callers
+    FROM templates t JOIN template_versions v
+        ON v.tenant_id = t.tenant_id AND v.template_id = t.id AND v.version = t.version
+    JOIN unnest($1::text[]) AS called (name) ON jsonb_exists(v.partials, called.name)
+    WHERE t.tenant_id = $2 AND t.deleted_at IS NULL AND t.name <> $3
+    GROUP BY called.name) AS per_partial
+`
+
+type CountTemplatesCallingParams struct {
+	Names    []string
+	TenantID string
+	Self     string
+}
+
+// By how many the most called of the partials is called.
+func (q *Queries) CountTemplatesCalling(ctx context.Context, arg CountTemplatesCallingParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countTemplatesCalling, arg.Names, arg.TenantID, arg.Self)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const deleteTemplateByName = `-- name: DeleteTemplateByName :execrows
@@ -47,7 +73,7 @@ func (q *Queries) DeleteTemplateByName(ctx context.Context, tenantID string, nam
 }
 
 const getTemplateByName = `-- name: GetTemplateByName :one
-SELECT t.tenant_id, t.id, t.name, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.variables, v.required, v.created_at
+SELECT t.tenant_id, t.id, t.name, t.kind, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.mjml, v.inline_css, v.partials, v.variables, v.required, v.created_at
 FROM templates t JOIN template_versions v
     ON v.tenant_id = t.tenant_id AND v.template_id = t.id AND v.version = t.version
 WHERE t.tenant_id = $1 AND t.name = $2 AND t.deleted_at IS NULL
@@ -65,6 +91,7 @@ func (q *Queries) GetTemplateByName(ctx context.Context, tenantID string, name s
 		&i.Template.TenantID,
 		&i.Template.ID,
 		&i.Template.Name,
+		&i.Template.Kind,
 		&i.Template.Version,
 		&i.Template.CreatedAt,
 		&i.Template.UpdatedAt,
@@ -75,6 +102,54 @@ func (q *Queries) GetTemplateByName(ctx context.Context, tenantID string, name s
 		&i.TemplateVersion.Subject,
 		&i.TemplateVersion.Html,
 		&i.TemplateVersion.Text,
+		&i.TemplateVersion.Mjml,
+		&i.TemplateVersion.InlineCss,
+		&i.TemplateVersion.Partials,
+		&i.TemplateVersion.Variables,
+		&i.TemplateVersion.Required,
+		&i.TemplateVersion.CreatedAt,
+	)
+	return i, err
+}
+
+const getTemplateVersion = `-- name: GetTemplateVersion :one
+SELECT t.tenant_id, t.id, t.name, t.kind, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.mjml, v.inline_css, v.partials, v.variables, v.required, v.created_at
+FROM templates t JOIN template_versions v ON v.tenant_id = t.tenant_id AND v.template_id = t.id
+WHERE t.tenant_id = $1 AND t.name = $2 AND t.deleted_at IS NULL AND v.version = $3
+`
+
+type GetTemplateVersionParams struct {
+	TenantID string
+	Name     string
+	Version  int32
+}
+
+type GetTemplateVersionRow struct {
+	Template        Template
+	TemplateVersion TemplateVersion
+}
+
+func (q *Queries) GetTemplateVersion(ctx context.Context, arg GetTemplateVersionParams) (GetTemplateVersionRow, error) {
+	row := q.db.QueryRow(ctx, getTemplateVersion, arg.TenantID, arg.Name, arg.Version)
+	var i GetTemplateVersionRow
+	err := row.Scan(
+		&i.Template.TenantID,
+		&i.Template.ID,
+		&i.Template.Name,
+		&i.Template.Kind,
+		&i.Template.Version,
+		&i.Template.CreatedAt,
+		&i.Template.UpdatedAt,
+		&i.Template.DeletedAt,
+		&i.TemplateVersion.TenantID,
+		&i.TemplateVersion.TemplateID,
+		&i.TemplateVersion.Version,
+		&i.TemplateVersion.Subject,
+		&i.TemplateVersion.Html,
+		&i.TemplateVersion.Text,
+		&i.TemplateVersion.Mjml,
+		&i.TemplateVersion.InlineCss,
+		&i.TemplateVersion.Partials,
 		&i.TemplateVersion.Variables,
 		&i.TemplateVersion.Required,
 		&i.TemplateVersion.CreatedAt,
@@ -83,22 +158,29 @@ func (q *Queries) GetTemplateByName(ctx context.Context, tenantID string, name s
 }
 
 const insertTemplate = `-- name: InsertTemplate :one
-INSERT INTO templates (tenant_id, id, name) VALUES ($1, $2, $3) RETURNING tenant_id, id, name, version, created_at, updated_at, deleted_at
+INSERT INTO templates (tenant_id, id, name, kind) VALUES ($1, $2, $3, $4) RETURNING tenant_id, id, name, kind, version, created_at, updated_at, deleted_at
 `
 
 type InsertTemplateParams struct {
 	TenantID string
 	ID       uuid.UUID
 	Name     string
+	Kind     string
 }
 
 func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) (Template, error) {
-	row := q.db.QueryRow(ctx, insertTemplate, arg.TenantID, arg.ID, arg.Name)
+	row := q.db.QueryRow(ctx, insertTemplate,
+		arg.TenantID,
+		arg.ID,
+		arg.Name,
+		arg.Kind,
+	)
 	var i Template
 	err := row.Scan(
 		&i.TenantID,
 		&i.ID,
 		&i.Name,
+		&i.Kind,
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -108,8 +190,8 @@ func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) 
 }
 
 const insertTemplateVersion = `-- name: InsertTemplateVersion :exec
-INSERT INTO template_versions (tenant_id, template_id, version, subject, html, text, variables, required)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO template_versions (tenant_id, template_id, version, subject, html, text, mjml, inline_css, partials, variables, required)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 `
 
 type InsertTemplateVersionParams struct {
@@ -119,6 +201,9 @@ type InsertTemplateVersionParams struct {
 	Subject    string
 	Html       string
 	Text       string
+	Mjml       string
+	InlineCss  bool
+	Partials   json.RawMessage
 	Variables  json.RawMessage
 	Required   []string
 }
@@ -131,14 +216,72 @@ func (q *Queries) InsertTemplateVersion(ctx context.Context, arg InsertTemplateV
 		arg.Subject,
 		arg.Html,
 		arg.Text,
+		arg.Mjml,
+		arg.InlineCss,
+		arg.Partials,
 		arg.Variables,
 		arg.Required,
 	)
 	return err
 }
 
+const listPartials = `-- name: ListPartials :many
+SELECT t.tenant_id, t.id, t.name, t.kind, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.mjml, v.inline_css, v.partials, v.variables, v.required, v.created_at
+FROM templates t JOIN template_versions v
+    ON v.tenant_id = t.tenant_id AND v.template_id = t.id AND v.version = t.version
+WHERE t.tenant_id = $1 AND t.name = ANY($2::text[]) AND t.kind = 'partial' AND t.deleted_at IS NULL
+ORDER BY t.name
+`
+
+type ListPartialsRow struct {
+	Template        Template
+	TemplateVersion TemplateVersion
+}
+
+// Partials by their names, at their current versions.
+func (q *Queries) ListPartials(ctx context.Context, tenantID string, names []string) ([]ListPartialsRow, error) {
+	rows, err := q.db.Query(ctx, listPartials, tenantID, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListPartialsRow
+	for rows.Next() {
+		var i ListPartialsRow
+		if err := rows.Scan(
+			&i.Template.TenantID,
+			&i.Template.ID,
+			&i.Template.Name,
+			&i.Template.Kind,
+			&i.Template.Version,
+			&i.Template.CreatedAt,
+			&i.Template.UpdatedAt,
+			&i.Template.DeletedAt,
+			&i.TemplateVersion.TenantID,
+			&i.TemplateVersion.TemplateID,
+			&i.TemplateVersion.Version,
+			&i.TemplateVersion.Subject,
+			&i.TemplateVersion.Html,
+			&i.TemplateVersion.Text,
+			&i.TemplateVersion.Mjml,
+			&i.TemplateVersion.InlineCss,
+			&i.TemplateVersion.Partials,
+			&i.TemplateVersion.Variables,
+			&i.TemplateVersion.Required,
+			&i.TemplateVersion.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTemplateVersions = `-- name: ListTemplateVersions :many
-SELECT v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.variables, v.required, v.created_at FROM template_versions v
+SELECT v.template_id, v.version, v.subject, v.html, v.text, v.inline_css, v.partials FROM template_versions v
 WHERE v.tenant_id = $1 AND (v.template_id, v.version) IN
     (SELECT unnest($2::uuid[]), unnest($3::integer[]))
 `
@@ -149,26 +292,34 @@ type ListTemplateVersionsParams struct {
 	Versions    []int32
 }
 
+type ListTemplateVersionsRow struct {
+	TemplateID uuid.UUID
+	Version    int32
+	Subject    string
+	Html       string
+	Text       string
+	InlineCss  bool
+	Partials   json.RawMessage
+}
+
 // The versions that are named by two arrays of equal length.
-func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVersionsParams) ([]TemplateVersion, error) {
+func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVersionsParams) ([]ListTemplateVersionsRow, error) {
 	rows, err := q.db.Query(ctx, listTemplateVersions, arg.TenantID, arg.TemplateIds, arg.Versions)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []TemplateVersion
+	var items []ListTemplateVersionsRow
 	for rows.Next() {
-		var i TemplateVersion
+		var i ListTemplateVersionsRow
 		if err := rows.Scan(
-			&i.TenantID,
 			&i.TemplateID,
 			&i.Version,
 			&i.Subject,
 			&i.Html,
 			&i.Text,
-			&i.Variables,
-			&i.Required,
-			&i.CreatedAt,
+			&i.InlineCss,
+			&i.Partials,
 		); err != nil {
 			return nil, err
 		}
@@ -181,7 +332,7 @@ func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVers
 }
 
 const listTemplatesAfter = `-- name: ListTemplatesAfter :many
-SELECT t.tenant_id, t.id, t.name, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.variables, v.required, v.created_at
+SELECT t.tenant_id, t.id, t.name, t.kind, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.mjml, v.inline_css, v.partials, v.variables, v.required, v.created_at
 FROM templates t JOIN template_versions v
     ON v.tenant_id = t.tenant_id AND v.template_id = t.id AND v.version = t.version
 WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND t.id < $2
@@ -213,6 +364,7 @@ func (q *Queries) ListTemplatesAfter(ctx context.Context, arg ListTemplatesAfter
 			&i.Template.TenantID,
 			&i.Template.ID,
 			&i.Template.Name,
+			&i.Template.Kind,
 			&i.Template.Version,
 			&i.Template.CreatedAt,
 			&i.Template.UpdatedAt,
@@ -223,6 +375,9 @@ func (q *Queries) ListTemplatesAfter(ctx context.Context, arg ListTemplatesAfter
 			&i.TemplateVersion.Subject,
 			&i.TemplateVersion.Html,
 			&i.TemplateVersion.Text,
+			&i.TemplateVersion.Mjml,
+			&i.TemplateVersion.InlineCss,
+			&i.TemplateVersion.Partials,
 			&i.TemplateVersion.Variables,
 			&i.TemplateVersion.Required,
 			&i.TemplateVersion.CreatedAt,
@@ -237,8 +392,124 @@ func (q *Queries) ListTemplatesAfter(ctx context.Context, arg ListTemplatesAfter
 	return items, nil
 }
 
+const listTemplatesCalling = `-- name: ListTemplatesCalling :many
+SELECT t.tenant_id, t.id, t.name, t.kind, t.version, t.created_at, t.updated_at, t.deleted_at, v.tenant_id, v.template_id, v.version, v.subject, v.html, v.text, v.mjml, v.inline_css, v.partials, v.variables, v.required, v.created_at
+FROM templates t JOIN template_versions v
+    ON v.tenant_id = t.tenant_id AND v.template_id = t.id AND v.version = t.version
+WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND jsonb_exists(v.partials, $2)
+ORDER BY t.name
+LIMIT $3
+`
+
+type ListTemplatesCallingParams struct {
+	TenantID string
+	Name     string
+	Count    int32
+}
+
+type ListTemplatesCallingRow struct {
+	Template        Template
+	TemplateVersion TemplateVersion
+}
+
+// Templates and partials whose current version calls one of the partials, directly or not.
+func (q *Queries) ListTemplatesCalling(ctx context.Context, arg ListTemplatesCallingParams) ([]ListTemplatesCallingRow, error) {
+	rows, err := q.db.Query(ctx, listTemplatesCalling, arg.TenantID, arg.Name, arg.Count)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListTemplatesCallingRow
+	for rows.Next() {
+		var i ListTemplatesCallingRow
+		if err := rows.Scan(
+			&i.Template.TenantID,
+			&i.Template.ID,
+			&i.Template.Name,
+			&i.Template.Kind,
+			&i.Template.Version,
+			&i.Template.CreatedAt,
+			&i.Template.UpdatedAt,
+			&i.Template.DeletedAt,
+			&i.TemplateVersion.TenantID,
+			&i.TemplateVersion.TemplateID,
+			&i.TemplateVersion.Version,
+			&i.TemplateVersion.Subject,
+			&i.TemplateVersion.Html,
+			&i.TemplateVersion.Text,
+			&i.TemplateVersion.Mjml,
+			&i.TemplateVersion.InlineCss,
+			&i.TemplateVersion.Partials,
+			&i.TemplateVersion.Variables,
+			&i.TemplateVersion.Required,
+			&i.TemplateVersion.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listVersionsOfTemplate = `-- name: ListVersionsOfTemplate :many
+SELECT v.version, v.created_at, v.required,
+    (SELECT coalesce(jsonb_object_agg(p.key, p.value -> 'version'), '{}') FROM jsonb_each(v.partials) p)::jsonb AS partials
+FROM templates t JOIN template_versions v ON v.tenant_id = t.tenant_id AND v.template_id = t.id
+WHERE t.tenant_id = $1 AND t.name = $2 AND t.deleted_at IS NULL AND v.version < $3
+ORDER BY v.version DESC
+LIMIT $4
+`
+
+type ListVersionsOfTemplateParams struct {
+	TenantID string
+	Name     string
+	Before   int32
+	Count    int32
+}
+
+type ListVersionsOfTemplateRow struct {
+	Version   int32
+	CreatedAt time.Time
+	Required  []string
+	Partials  json.RawMessage
+}
+
+// Without their content, of the partials only the versions.
+func (q *Queries) ListVersionsOfTemplate(ctx context.Context, arg ListVersionsOfTemplateParams) ([]ListVersionsOfTemplateRow, error) {
+	rows, err := q.db.Query(ctx, listVersionsOfTemplate,
+		arg.TenantID,
+		arg.Name,
+		arg.Before,
+		arg.Count,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListVersionsOfTemplateRow
+	for rows.Next() {
+		var i ListVersionsOfTemplateRow
+		if err := rows.Scan(
+			&i.Version,
+			&i.CreatedAt,
+			&i.Required,
+			&i.Partials,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockTemplateByName = `-- name: LockTemplateByName :one
-SELECT tenant_id, id, name, version, created_at, updated_at, deleted_at FROM templates WHERE tenant_id = $1 AND name = $2 AND deleted_at IS NULL FOR UPDATE
+SELECT tenant_id, id, name, kind, version, created_at, updated_at, deleted_at FROM templates WHERE tenant_id = $1 AND name = $2 AND deleted_at IS NULL FOR UPDATE
 `
 
 func (q *Queries) LockTemplateByName(ctx context.Context, tenantID string, name string) (Template, error) {
@@ -248,10 +519,21 @@ func (q *Queries) LockTemplateByName(ctx context.Context, tenantID string, name 
 		&i.TenantID,
 		&i.ID,
 		&i.Name,
+		&i.Kind,
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DeletedAt,
 	)
 	return i, err
+}
+
+const lockTemplates = `-- name: LockTemplates :exec
+SELECT pg_advisory_xact_lock(hashtextextended('mailtura.templates/' || $1::text, 0))
+`
+
+// Saves of one tenant go one after the other: each may change what the next one calls.
+func (q *Queries) LockTemplates(ctx context.Context, tenantID string) error {
+	_, err := q.db.Exec(ctx, lockTemplates, tenantID)
+	return err
 }

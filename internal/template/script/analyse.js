@@ -9,6 +9,9 @@
 
 const maxNesting = 100;
 
+/** In a set of printed names, that a layout prints the block that it was called with. */
+const theBlock = '@partial-block';
+
 /** The helpers there are: how many arguments each takes, and whether its block has a context of its own. */
 const helpers = {
   __proto__: null,
@@ -21,16 +24,17 @@ const helpers = {
 
 const refused = {
   __proto__: null,
-  PartialStatement: 'partials ({{> …}}) are not supported yet',
-  PartialBlockStatement: 'partials ({{#> …}}) are not supported yet',
   Decorator: 'decorators ({{* …}}) are not supported',
   DecoratorBlock: 'inline partials and decorators ({{#* …}}) are not supported',
 };
 
-/** Gives {required, used}, two sets of names; throws a Problem. */
-function analyse(ast) {
-  const used = new Set();
-  const root = { isRoot: true, parent: null, names: null, nesting: 0 };
+/**
+ * Gives {required, used}: a set of names, and a map of names to the node that names each first.
+ * Throws a Problem. library is what partials come from, see partials.js.
+ */
+function analyse(ast, library, isRoot) {
+  const used = new Map();
+  const root = { isRoot, parent: null, names: null, nesting: 0, library };
   return { required: program(ast, root, used), used };
 }
 
@@ -57,6 +61,9 @@ function prints(statement, scope, used) {
       return call(statement, scope, used);
     case 'BlockStatement':
       return block(statement, scope, used);
+    case 'PartialStatement':
+    case 'PartialBlockStatement':
+      return partialCall(statement, scope, used);
     default: // content and comments
       return new Set();
   }
@@ -113,7 +120,7 @@ function argumentsOf(node, scope, used) {
 function value(path, scope, used) {
   const name = rootVariable(path, scope);
   if (name === undefined) return new Set();
-  used.add(name);
+  if (!used.has(name)) used.set(name, path);
   return new Set([name]);
 }
 

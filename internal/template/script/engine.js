@@ -19,13 +19,22 @@ let working = '';
 
 hb.Parser.parseError = (message, hash) => refuseToken(hb.Parser, hash);
 
-/** Parses, checks and translates one part. Gives JSON: {problem} or {code, required, used}. */
-function compile(source, noEscape) {
+/**
+ * Parses, checks and translates one part, and the partials that it calls. partials is JSON:
+ * sources by name; self is the name of the partial whose part this is, or ''. Gives JSON:
+ * {problem} or {code, required, used, partials}, where partials is code by name.
+ */
+function compile(source, noEscape, partials, self) {
+  const translate = (ast) => hb.precompile(ast, { knownHelpersOnly: true, knownHelpers: unknown, noEscape });
   try {
     const ast = hb.parseWithoutProcessing(source);
-    const { required, used } = analyse(ast);
-    const code = hb.precompile(ast, { knownHelpersOnly: true, knownHelpers: unknown, noEscape });
-    return JSON.stringify({ code, required: [...required], used: [...used] });
+    const library = newLibrary(JSON.parse(partials), self);
+    if (self) library.at = {}; // of a layout, what is told to its callers
+    const { required, used } = analyse(ast, library, true);
+    required.delete(theBlock);
+    return JSON.stringify({
+      code: translate(ast), required: [...required], used: [...used].map(place), partials: partialCode(library, translate),
+    });
   } catch (error) {
     const problem = problemOf(error);
     if (!problem) throw error;
@@ -35,9 +44,21 @@ function compile(source, noEscape) {
   }
 }
 
+function place([name, node]) {
+  return { name, line: node.loc.start.line, column: node.loc.start.column + 1 };
+}
+
 /** Makes templates of what the code of the parts evaluated to; a part may be null. */
 function install(specs) {
-  return parts.map((part) => (specs[part] ? hb.template(specs[part]) : null));
+  return parts.map((part) => (specs[part] ? { run: hb.template(specs[part]), options: optionsFor(specs.partials[part]) } : null));
+}
+
+function optionsFor(specs) {
+  const names = Object.keys(specs);
+  if (names.length === 0) return access;
+  const partials = {};
+  for (const name of names) partials[name] = hb.template(specs[name]);
+  return { ...access, partials };
 }
 
 /** Told apart from every other error by its name. */
@@ -54,7 +75,7 @@ function render(templates, json, limit) {
   const rendered = [];
   for (let i = 0; i < parts.length; i++) {
     working = parts[i];
-    const text = templates[i] ? templates[i](variables, access) : '';
+    const text = templates[i] ? templates[i].run(variables, templates[i].options) : '';
     if (text.length > limit) throw new OutputLimit();
     rendered.push(text);
   }
