@@ -152,16 +152,16 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 		{
 			"an administrator has made them, and it can make none",
 			[]string{
-				`CREATE ROLE plain LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO plain`,
+				`CREATE ROLE plain LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO plain`,
 				`CREATE DATABASE second OWNER plain`,
 			}, "plain", "plain",
 		},
 		{
 			"the processes have a user that owns nothing",
 			[]string{
-				`CREATE ROLE keeper LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO keeper`,
+				`CREATE ROLE keeper LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO keeper`,
 				`CREATE DATABASE third OWNER keeper`,
-				`CREATE ROLE runner LOGIN NOINHERIT PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO runner`,
+				`CREATE ROLE runner LOGIN NOINHERIT PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO runner`,
 			}, "keeper", "runner",
 		},
 	} {
