@@ -44,7 +44,7 @@ func TestSendEmail_Invalid(t *testing.T) {
 	for members, want := range map[string][]string{
 		// recipients
 		content:              {"body required"},
-		`"to":[],` + content: {"body.to invalid_value"},
+		`"to":[],` + content: {"body.to bad_length"},
 		`"to":5,` + content:  {"body.to invalid_value"},
 		`"to":"",` + content: {"body.to[0] invalid_address"},
 		`"to":["a@example.com","nonsense"],"cc":["@"],"bcc":["b@1.2.3.4"],` + content: {
@@ -56,7 +56,7 @@ func TestSendEmail_Invalid(t *testing.T) {
 			"body.to[1] duplicate_recipient", "body.bcc[0] duplicate_recipient",
 		},
 		`"to":` + addresses(40, "t") + `,"cc":` + addresses(11, "c") + `,` + content: {"body.to too_many_recipients"},
-		`"to":` + addresses(51, "t") + `,` + content:                                 {"body.to invalid_value"},
+		`"to":` + addresses(51, "t") + `,` + content:                                 {"body.to bad_length"},
 		ok + `,"cc":` + addresses(51, "c"):                                           {"body.cc bad_length"},
 		// sender
 		ok + `,"from":"nonsense"`:                         {"body.from invalid_address"},

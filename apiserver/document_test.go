@@ -129,7 +129,7 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"create-template":  `{"name":"mine","text":"mine"}`,
 	"update-template":  `{"text":"mine"}`,
 	"send-email":       `{"to":"a@example.com","subject":"mine","text":"mine"}`,
-	"create-bulk-send": `{"subject":"mine","text":"mine"}`,
+	"create-bulk-send": `{"subject":"mine","text":"mine"}` + "\n" + `{"to":"a@example.com"}`,
 	"send-email-batch": `{"emails":[{"to":"a@example.com","subject":"mine","text":"mine"}]}`,
 	"reschedule-email": `{"scheduledAt":"2026-01-01T00:00:00Z"}`,
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -136,7 +137,7 @@ func TestTenant_Invalid(t *testing.T) {
 		require.Equal(t, []string{want}, created.fields(422, "validation_failed"), member)
 	}
 	require.Equal(t, before, b.get())
-	require.Len(t, must[page[apiserver.Tenant]](b, http.StatusOK, http.MethodGet, tenantsPath, b.operator, nil).Items, 1)
+	require.Len(t, must[page[apiserver.ListedTenant]](b, http.StatusOK, http.MethodGet, tenantsPath, b.operator, nil).Items, 1)
 }
 
 func TestCreateTenant_SaysEverythingThatIsWrong(t *testing.T) {
@@ -245,7 +246,7 @@ func TestListTenants(t *testing.T) {
 		b.provisioning(tenantID, tenant.Settings{})
 	}
 	b.exec(`UPDATE tenants SET created_at = '2026-01-01' WHERE id IN ('b', 'c')`) // paging does not stumble over the same instant
-	tenants, sizes := walk[apiserver.Tenant](b, tenantsPath+"?limit=2", b.operator)
+	tenants, sizes := walk[apiserver.ListedTenant](b, tenantsPath+"?limit=2", b.operator)
 	require.Equal(t, []int{2, 2, 1}, sizes)
 	var ids []string
 	for _, item := range tenants {
@@ -255,6 +256,43 @@ func TestListTenants(t *testing.T) {
 	for query, want := range map[string]string{
 		"after=x": "query.after invalid_cursor", "limit=0": "query.limit out_of_range", "limit=201": "query.limit out_of_range",
 		"limit=x": "query.limit invalid_value", "page=2": "query.page invalid_value",
+	} {
+		require.Equal(t, []string{want}, b.ask(http.MethodGet, tenantsPath+"?"+query, b.operator, nil).fields(422, "validation_failed"), query)
+	}
+}
+
+func TestListTenants_WhereTheyStand(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{DailyLimit: ptr(10), FromEmail: "noreply@acme.com"})
+	b.tenant("other", tenant.Settings{})
+	b.post(key, `{"to":["ada@example.com","bob@example.com"],"subject":"Hi","text":"Hi"}`)
+	before := must[page[apiserver.ListedTenant]](b, http.StatusOK, http.MethodGet, tenantsPath+"?q=ACME-", b.operator, nil)
+	require.Len(t, before.Items, 1)
+	require.Nil(t, before.Items[0].Usage.AsOf, "nobody has looked yet")
+	now := time.Now()
+	require.NoError(t, b.store.MakeSummaries(t.Context(), now))
+	got := must[page[apiserver.ListedTenant]](b, http.StatusOK, http.MethodGet, tenantsPath+"?sort=backlog&limit=1", b.operator, nil)
+	require.Len(t, got.Items, 1)
+	require.NotNil(t, got.NextCursor)
+	require.Equal(t, b.get(), got.Items[0].Tenant, "the tenant itself is as it is shown alone")
+	u := got.Items[0].Usage
+	require.Equal(t, []int{10, 2, 2, 0, 0}, []int{*u.Limit, u.Used, u.Backlog, u.Sent, u.Bounced})
+	require.Equal(t, now.UTC().Format(time.DateOnly), u.Day)
+	require.WithinDuration(t, now, *u.AsOf, time.Second)
+	require.WithinDuration(t, now, *u.OldestWaitingAt, time.Minute)
+	require.Positive(t, u.OldestAgeSeconds)
+	require.Nil(t, u.BounceRate)
+	next := must[page[apiserver.ListedTenant]](b, http.StatusOK, http.MethodGet, tenantsPath+"?sort=backlog&limit=1&after="+*got.NextCursor, b.operator, nil)
+	require.Equal(t, "other", next.Items[0].ID)
+	require.Nil(t, next.Items[0].Usage.Limit)
+	require.Nil(t, next.NextCursor)
+
+	b.exec(`UPDATE tenant_summaries SET sent = 3, bounced = 1 WHERE tenant_id = 'other'`)
+	rate := must[page[apiserver.ListedTenant]](b, http.StatusOK, http.MethodGet, tenantsPath+"?sort=bounceRate&status=active", b.operator, nil)
+	require.InDelta(t, 0.25, *rate.Items[0].Usage.BounceRate, 1e-9)
+	for query, want := range map[string]string{
+		"sort=size": "query.sort invalid_value", "order=up": "query.order invalid_value", "q=%00": "query.q invalid_character",
+		"sort=name&after=" + *got.NextCursor: "query.after invalid_cursor",
 	} {
 		require.Equal(t, []string{want}, b.ask(http.MethodGet, tenantsPath+"?"+query, b.operator, nil).fields(422, "validation_failed"), query)
 	}

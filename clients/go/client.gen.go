@@ -414,6 +414,27 @@ func (e EventDataKind) Valid() bool {
 	}
 }
 
+// Defines values for ListedTenantStatus.
+const (
+	ListedTenantStatusActive       ListedTenantStatus = "active"
+	ListedTenantStatusDeleting     ListedTenantStatus = "deleting"
+	ListedTenantStatusProvisioning ListedTenantStatus = "provisioning"
+)
+
+// Valid indicates whether the value is a known member of the ListedTenantStatus enum.
+func (e ListedTenantStatus) Valid() bool {
+	switch e {
+	case ListedTenantStatusActive:
+		return true
+	case ListedTenantStatusDeleting:
+		return true
+	case ListedTenantStatusProvisioning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewWebhookDisabledReason.
 const (
 	NewWebhookDisabledReasonFailing NewWebhookDisabledReason = "failing"
@@ -617,19 +638,19 @@ func (e TemplateKind) Valid() bool {
 
 // Defines values for TenantStatus.
 const (
-	Active       TenantStatus = "active"
-	Deleting     TenantStatus = "deleting"
-	Provisioning TenantStatus = "provisioning"
+	TenantStatusActive       TenantStatus = "active"
+	TenantStatusDeleting     TenantStatus = "deleting"
+	TenantStatusProvisioning TenantStatus = "provisioning"
 )
 
 // Valid indicates whether the value is a known member of the TenantStatus enum.
 func (e TenantStatus) Valid() bool {
 	switch e {
-	case Active:
+	case TenantStatusActive:
 		return true
-	case Deleting:
+	case TenantStatusDeleting:
 		return true
-	case Provisioning:
+	case TenantStatusProvisioning:
 		return true
 	default:
 		return false
@@ -1029,6 +1050,54 @@ func (e PreviewTemplateParamsFormat) Valid() bool {
 	case PreviewTemplateParamsFormatHtml:
 		return true
 	case PreviewTemplateParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTenantsParamsSort.
+const (
+	Backlog       ListTenantsParamsSort = "backlog"
+	BounceRate    ListTenantsParamsSort = "bounceRate"
+	CreatedAt     ListTenantsParamsSort = "createdAt"
+	Name          ListTenantsParamsSort = "name"
+	OldestWaiting ListTenantsParamsSort = "oldestWaiting"
+	Used          ListTenantsParamsSort = "used"
+)
+
+// Valid indicates whether the value is a known member of the ListTenantsParamsSort enum.
+func (e ListTenantsParamsSort) Valid() bool {
+	switch e {
+	case Backlog:
+		return true
+	case BounceRate:
+		return true
+	case CreatedAt:
+		return true
+	case Name:
+		return true
+	case OldestWaiting:
+		return true
+	case Used:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTenantsParamsOrder.
+const (
+	Asc  ListTenantsParamsOrder = "asc"
+	Desc ListTenantsParamsOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListTenantsParamsOrder enum.
+func (e ListTenantsParamsOrder) Valid() bool {
+	switch e {
+	case Asc:
+		return true
+	case Desc:
 		return true
 	default:
 		return false
@@ -1735,6 +1804,14 @@ type ListEmail struct {
 	NextCursor *string `json:"nextCursor"`
 }
 
+// ListListedTenant defines model for ListListedTenant.
+type ListListedTenant struct {
+	Items []ListedTenant `json:"items"`
+
+	// NextCursor Pass it as after to get the next page; null on the last one
+	NextCursor *string `json:"nextCursor"`
+}
+
 // ListTemplate defines model for ListTemplate.
 type ListTemplate struct {
 	Items []Template `json:"items"`
@@ -1746,14 +1823,6 @@ type ListTemplate struct {
 // ListTemplateVersion defines model for ListTemplateVersion.
 type ListTemplateVersion struct {
 	Items []TemplateVersion `json:"items"`
-
-	// NextCursor Pass it as after to get the next page; null on the last one
-	NextCursor *string `json:"nextCursor"`
-}
-
-// ListTenant defines model for ListTenant.
-type ListTenant struct {
-	Items []Tenant `json:"items"`
 
 	// NextCursor Pass it as after to get the next page; null on the last one
 	NextCursor *string `json:"nextCursor"`
@@ -1774,6 +1843,27 @@ type ListWebhookDelivery struct {
 	// NextCursor Pass it as after to get the next page; null on the last one
 	NextCursor *string `json:"nextCursor"`
 }
+
+// ListedTenant defines model for ListedTenant.
+type ListedTenant struct {
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Domain Examples: acme.com
+	Domain string `json:"domain"`
+
+	// Id Examples: acme-corp
+	Id string `json:"id"`
+
+	// Name Examples: acme-corp
+	Name      string             `json:"name"`
+	Settings  Settings           `json:"settings"`
+	Status    ListedTenantStatus `json:"status"`
+	UpdatedAt time.Time          `json:"updatedAt"`
+	Usage     TenantSummary      `json:"usage"`
+}
+
+// ListedTenantStatus defines model for ListedTenant.Status.
+type ListedTenantStatus string
 
 // NewAPIKey defines model for NewAPIKey.
 type NewAPIKey struct {
@@ -2329,6 +2419,43 @@ type TenantDeletion struct {
 
 // TenantDeletionStatus defines model for TenantDeletion.Status.
 type TenantDeletionStatus string
+
+// TenantSummary defines model for TenantSummary.
+type TenantSummary struct {
+	// AsOf When all this was so; null: no worker has looked yet
+	AsOf *time.Time `json:"asOf"`
+
+	// Backlog Recipients that are queued, being sent or deferred
+	Backlog int64 `json:"backlog"`
+
+	// BounceRate bounced / (sent + bounced); null when there are none
+	//
+	// Examples: 0.012
+	BounceRate *float64 `json:"bounceRate"`
+
+	// Bounced Recipients that a mail server has refused for good, on the same days
+	Bounced int64 `json:"bounced"`
+
+	// Day The day in the tenant's time zone of which used is
+	//
+	// Examples: 2026-11-24
+	Day openapi_types.Date `json:"day"`
+
+	// Limit Recipients per day; null: no limit
+	Limit *int64 `json:"limit"`
+
+	// OldestAgeSeconds How long that one has waited; 0 when nothing waits
+	OldestAgeSeconds float64 `json:"oldestAgeSeconds"`
+
+	// OldestWaitingAt When the oldest email of the backlog was accepted; null: nothing waits
+	OldestWaitingAt *time.Time `json:"oldestWaitingAt"`
+
+	// Sent Recipients that a mail server has taken, today and the 6 days before (UTC)
+	Sent int64 `json:"sent"`
+
+	// Used Recipients of this day so far
+	Used int64 `json:"used"`
+}
 
 // Timeline defines model for Timeline.
 type Timeline struct {
@@ -2954,7 +3081,23 @@ type ListTenantsParams struct {
 
 	// After nextCursor of the answer before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Sort By what; of oldestWaiting, desc begins with who waits longest
+	Sort  *ListTenantsParamsSort  `form:"sort,omitempty" json:"sort,omitempty"`
+	Order *ListTenantsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Status Tenants with this status
+	Status *string `form:"status,omitempty" json:"status,omitempty"`
+
+	// Q Tenants whose id, name or domain begins with this, in any case
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
 }
+
+// ListTenantsParamsSort defines parameters for ListTenants.
+type ListTenantsParamsSort string
+
+// ListTenantsParamsOrder defines parameters for ListTenants.
+type ListTenantsParamsOrder string
 
 // CreateTenantParams defines parameters for CreateTenant.
 type CreateTenantParams struct {
@@ -3685,7 +3828,7 @@ type ClientInterface interface {
 
 	// ListTenants List tenants
 	//
-	// Needs the scope `tenants:read`.
+	// With where each of them stands, made every few seconds. A tenant that changes its place while a list that is sorted by that is paged through may come twice or not at all. Needs the scope `tenants:read`.
 	//
 	// Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
 	ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4811,7 +4954,7 @@ func (c *Client) GetTenantDeletion(ctx context.Context, id string, params *GetTe
 
 // ListTenants List tenants
 //
-// Needs the scope `tenants:read`.
+// With where each of them stands, made every few seconds. A tenant that changes its place while a list that is sorted by that is paged through may come twice or not at all. Needs the scope `tenants:read`.
 //
 // Corresponds with GET /api/v1/tenants (the `ListTenants` operationId).
 func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8120,6 +8263,54 @@ func NewListTenantsRequest(server string, params *ListTenantsParams) (*http.Requ
 
 		}
 
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -9606,7 +9797,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListTenantsWithResponse List tenants
 	//
-	// Needs the scope `tenants:read`.
+	// With where each of them stands, made every few seconds. A tenant that changes its place while a list that is sorted by that is paged through may come twice or not at all. Needs the scope `tenants:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14143,7 +14334,7 @@ type ListTenantsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ListTenant
+	JSON200 *ListListedTenant
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *Problem
 	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -14159,7 +14350,7 @@ type ListTenantsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListTenantsResponse) GetJSON200() *ListTenant {
+func (r ListTenantsResponse) GetJSON200() *ListListedTenant {
 	return r.JSON200
 }
 
@@ -16621,7 +16812,7 @@ func (c *ClientWithResponses) GetTenantDeletionWithResponse(ctx context.Context,
 
 // ListTenantsWithResponse List tenants
 //
-// Needs the scope `tenants:read`.
+// With where each of them stands, made every few seconds. A tenant that changes its place while a list that is sorted by that is paged through may come twice or not at all. Needs the scope `tenants:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20859,7 +21050,7 @@ func ParseListTenantsResponse(rsp *http.Response) (*ListTenantsResponse, error) 
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ListTenant
+		var dest ListListedTenant
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/base64"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -30,31 +29,8 @@ func idCursor(after string) (uuid.UUID, error) {
 
 func cursorOf(id uuid.UUID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
-// timeCursor is the cursor of a list that is sorted by time, then id.
-type timeCursor struct {
-	at *time.Time
-	id string
-}
-
-func (c timeCursor) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(c.at.UTC().Format(time.RFC3339Nano) + " " + c.id))
-}
-
-func parseTimeCursor(after string) (timeCursor, error) {
-	if after == "" {
-		return timeCursor{}, nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(after)
-	at, id, ok := strings.Cut(string(raw), " ")
-	if err != nil || !ok || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {
-		return timeCursor{}, fault.InvalidFields(errCursor)
-	}
-	t, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil {
-		return timeCursor{}, fault.InvalidFields(errCursor)
-	}
-	return timeCursor{at: &t, id: id}, nil
-}
+// storable reports whether PostgreSQL can take a text.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 // page cuts rows, of which one more than limit was asked for, to limit.
 func page[T any](rows []T, limit int) (cut []T, more bool) {

@@ -50,31 +50,6 @@ func (s *Store) Tenant(ctx context.Context, tenantID string) (tenant.Tenant, err
 	return toTenant(row)
 }
 
-// ListTenants gives up to limit tenants after a cursor, newest first, and the cursor of the next page.
-func (s *Store) ListTenants(ctx context.Context, after string, limit int) (items []tenant.Tenant, next string, err error) {
-	cursor, err := parseTimeCursor(after)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, err := s.q.ListTenantsAfter(ctx, db.ListTenantsAfterParams{AfterCreatedAt: cursor.at, AfterID: cursor.id, Count: int32(limit) + 1})
-	if err != nil {
-		return nil, "", translate("list tenants", err)
-	}
-	rows, more := page(rows, limit)
-	for _, row := range rows {
-		t, err := toTenant(row)
-		if err != nil {
-			return nil, "", err
-		}
-		items = append(items, t)
-	}
-	if more {
-		last := rows[len(rows)-1]
-		next = timeCursor{at: &last.CreatedAt, id: last.ID}.String()
-	}
-	return items, next, nil
-}
-
 // UpdateTenant changes a tenant by what change makes of it, one change at a time.
 func (s *Store) UpdateTenant(ctx context.Context, tenantID string, change func(*tenant.Tenant) error) (updated tenant.Tenant, err error) {
 	err = s.inSystem(ctx, "update tenant", func(q *db.Queries) error {
@@ -211,10 +186,14 @@ func toTenant(row db.Tenant) (tenant.Tenant, error) {
 		ID: row.ID, Name: row.Name, Domain: row.Domain, Status: tenant.Status(row.Status),
 		Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
-	if err := json.Unmarshal(row.Settings, &t.Settings); err != nil {
-		return t, fault.Wrap(err, fault.Internal, "settings_unreadable", "settings of tenant %q", row.ID)
+	return t, readSettings(row.Settings, &t)
+}
+
+func readSettings(settings []byte, t *tenant.Tenant) error {
+	if err := json.Unmarshal(settings, &t.Settings); err != nil {
+		return fault.Wrap(err, fault.Internal, "settings_unreadable", "settings of tenant %q", t.ID)
 	}
-	return t, nil
+	return nil
 }
 
 func toDeletion(row db.TenantDeletion) (Deletion, error) {

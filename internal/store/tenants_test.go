@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
@@ -44,33 +45,6 @@ func TestTenant_Refusals(t *testing.T) {
 	requireFault(t, err, fault.NotFound, "tenant_not_found")
 	_, err = b.CreateTenant(t.Context(), tenant.Tenant{ID: "Not A Slug", Name: "x", Domain: "x.com"})
 	require.Error(t, err, "the database keeps the rule too")
-}
-
-func TestListTenants_Pages(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t, "one", "two", "three", "four", "five")
-	// Two of them at the same instant: the id decides, and none is skipped or shown twice.
-	b.exec(`UPDATE tenants SET created_at = '2026-01-02T03:04:05.678901Z' WHERE id IN ('two', 'three')`)
-	b.exec(`UPDATE tenants SET created_at = '2026-01-01T00:00:00Z' WHERE id = 'one'`)
-	got := pages(t, func(after string) ([]tenant.Tenant, string, error) { return b.ListTenants(t.Context(), after, 2) })
-	var names [][]string
-	for _, page := range got {
-		var of []string
-		for _, item := range page {
-			of = append(of, item.ID)
-		}
-		names = append(names, of)
-	}
-	require.Equal(t, [][]string{{"five", "four"}, {"two", "three"}, {"one"}}, names)
-}
-
-func TestListTenants_RefusesStrangeCursors(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t, acme)
-	for _, after := range strangeCursors {
-		_, _, err := b.ListTenants(t.Context(), after, 10)
-		requireCursorRefused(t, err)
-	}
 }
 
 func TestUpdateTenant_ChangesAndCounts(t *testing.T) {
@@ -150,7 +124,7 @@ func TestTenant_UnreadableSettings(t *testing.T) {
 	b.exec(`UPDATE tenants SET settings = '{"weight": "heavy"}'`)
 	_, err := b.Tenant(t.Context(), acme)
 	requireFault(t, err, fault.Internal, "settings_unreadable")
-	_, _, err = b.ListTenants(t.Context(), "", 10)
+	_, _, err = b.ListTenants(t.Context(), store.TenantQuery{Limit: 10})
 	requireFault(t, err, fault.Internal, "settings_unreadable")
 }
 

@@ -70,6 +70,51 @@ ALTER TABLE tenant_deletions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
 CREATE POLICY tenant_deletions_system ON tenant_deletions TO mailtura_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON tenant_deletions TO mailtura_system;
 
+-- What the list of tenants shows and sorts by. A worker makes it anew every few seconds, so
+-- that nothing is written for it when mail is accepted or sent (ADR 12).
+CREATE TABLE tenant_summaries (
+    tenant_id text COLLATE "C" PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+    day       date    NOT NULL,
+    used      integer NOT NULL,
+    backlog   integer NOT NULL,
+    oldest_at timestamptz,
+    sent      integer NOT NULL,
+    bounced   integer NOT NULL,
+    counted   uuid    NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON COLUMN tenant_summaries.day IS 'the tenant''s calendar day of which used is';
+COMMENT ON COLUMN tenant_summaries.oldest_at IS 'when the oldest email of the backlog was accepted';
+COMMENT ON COLUMN tenant_summaries.sent IS 'of the last 7 days, as is bounced: the sum of tenant_outcomes';
+COMMENT ON COLUMN tenant_summaries.counted IS 'the last event that is in tenant_outcomes';
+
+CREATE TABLE tenant_outcomes (
+    tenant_id text COLLATE "C" NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    day       date    NOT NULL,
+    sent      integer NOT NULL,
+    bounced   integer NOT NULL,
+    PRIMARY KEY (tenant_id, day)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE tenant_outcomes IS 'recipients by the UTC day on which they were sent to, or bounced; of the last days only';
+
+CREATE TABLE tenant_summaries_made (
+    only_row boolean PRIMARY KEY DEFAULT true,
+    at       timestamptz NOT NULL,
+    CONSTRAINT tenant_summaries_made_only_row_true CHECK (only_row)
+);
+COMMENT ON TABLE tenant_summaries_made IS 'when tenant_summaries was made last; who makes it locks the row';
+INSERT INTO tenant_summaries_made (at) VALUES (to_timestamp(0));
+
+ALTER TABLE tenant_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_summaries_system ON tenant_summaries TO mailtura_system USING (true);
+ALTER TABLE tenant_outcomes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant_outcomes_system ON tenant_outcomes TO mailtura_system USING (true);
+GRANT SELECT, INSERT, UPDATE ON tenant_summaries TO mailtura_system;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_outcomes TO mailtura_system;
+GRANT SELECT, UPDATE ON tenant_summaries_made TO mailtura_system;
+
 -- +goose Down
+DROP TABLE tenant_summaries_made;
+DROP TABLE tenant_outcomes;
+DROP TABLE tenant_summaries;
 DROP TABLE tenant_deletions;
 DROP TABLE tenants;

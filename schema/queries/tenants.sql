@@ -6,13 +6,6 @@ RETURNING *;
 -- name: GetTenant :one
 SELECT * FROM tenants WHERE id = @id;
 
--- name: ListTenantsAfter :many
--- Newest first; the row of the cursor itself is not in it. An absent cursor starts at the newest.
-SELECT * FROM tenants
-WHERE (created_at, id) < (coalesce(sqlc.narg(after_created_at)::timestamptz, 'infinity'), @after_id::text)
-ORDER BY created_at DESC, id DESC
-LIMIT @count;
-
 -- name: LockTenant :one
 SELECT * FROM tenants WHERE id = @id FOR UPDATE;
 

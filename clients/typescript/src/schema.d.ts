@@ -693,7 +693,7 @@ export interface paths {
         };
         /**
          * List tenants
-         * @description Needs the scope `tenants:read`.
+         * @description With where each of them stands, made every few seconds. A tenant that changes its place while a list that is sorted by that is paged through may come twice or not at all. Needs the scope `tenants:read`.
          */
         get: operations["list-tenants"];
         put?: never;
@@ -1572,6 +1572,11 @@ export interface components {
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
+        ListListedTenant: {
+            items: components["schemas"]["ListedTenant"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
         ListTemplate: {
             items: components["schemas"]["Template"][];
             /** @description Pass it as after to get the next page; null on the last one */
@@ -1579,11 +1584,6 @@ export interface components {
         };
         ListTemplateVersion: {
             items: components["schemas"]["TemplateVersion"][];
-            /** @description Pass it as after to get the next page; null on the last one */
-            nextCursor: string | null;
-        };
-        ListTenant: {
-            items: components["schemas"]["Tenant"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
@@ -1596,6 +1596,22 @@ export interface components {
             items: components["schemas"]["WebhookDelivery"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
+        };
+        ListedTenant: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @example acme.com */
+            domain: string;
+            /** @example acme-corp */
+            id: string;
+            /** @example acme-corp */
+            name: string;
+            settings: components["schemas"]["Settings"];
+            /** @enum {string} */
+            status: "provisioning" | "active" | "deleting";
+            /** Format: date-time */
+            updatedAt: string;
+            usage: components["schemas"]["TenantSummary"];
         };
         NewAPIKey: {
             /** Format: date-time */
@@ -2138,6 +2154,60 @@ export interface components {
             /** @example acme-corp */
             tenantId: string;
             workflow?: components["schemas"]["Workflow"];
+        };
+        TenantSummary: {
+            /**
+             * Format: date-time
+             * @description When all this was so; null: no worker has looked yet
+             */
+            asOf: string | null;
+            /**
+             * Format: int64
+             * @description Recipients that are queued, being sent or deferred
+             */
+            backlog: number;
+            /**
+             * Format: double
+             * @description bounced / (sent + bounced); null when there are none
+             * @example 0.012
+             */
+            bounceRate: number | null;
+            /**
+             * Format: int64
+             * @description Recipients that a mail server has refused for good, on the same days
+             */
+            bounced: number;
+            /**
+             * Format: date
+             * @description The day in the tenant's time zone of which used is
+             * @example 2026-11-24
+             */
+            day: string;
+            /**
+             * Format: int64
+             * @description Recipients per day; null: no limit
+             */
+            limit: number | null;
+            /**
+             * Format: double
+             * @description How long that one has waited; 0 when nothing waits
+             */
+            oldestAgeSeconds: number;
+            /**
+             * Format: date-time
+             * @description When the oldest email of the backlog was accepted; null: nothing waits
+             */
+            oldestWaitingAt: string | null;
+            /**
+             * Format: int64
+             * @description Recipients that a mail server has taken, today and the 6 days before (UTC)
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Recipients of this day so far
+             */
+            used: number;
         };
         Timeline: {
             /** @example msg_01h455vb4pex5vsknk084sn02q */
@@ -6781,6 +6851,13 @@ export interface operations {
                 limit?: number;
                 /** @description nextCursor of the answer before */
                 after?: string;
+                /** @description By what; of oldestWaiting, desc begins with who waits longest */
+                sort?: "createdAt" | "name" | "used" | "backlog" | "oldestWaiting" | "bounceRate";
+                order?: "asc" | "desc";
+                /** @description Tenants with this status */
+                status?: string;
+                /** @description Tenants whose id, name or domain begins with this, in any case */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -6794,7 +6871,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListTenant"];
+                    "application/json": components["schemas"]["ListListedTenant"];
                 };
             };
             /** @description Bad Request */

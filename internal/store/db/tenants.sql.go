@@ -123,49 +123,6 @@ func (q *Queries) ListStaleProvisioning(ctx context.Context, before time.Time) (
 	return items, nil
 }
 
-const listTenantsAfter = `-- name: ListTenantsAfter :many
-SELECT id, name, domain, status, settings, version, created_at, updated_at FROM tenants
-WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'), $2::text)
-ORDER BY created_at DESC, id DESC
-LIMIT $3
-`
-
-type ListTenantsAfterParams struct {
-	AfterCreatedAt *time.Time
-	AfterID        string
-	Count          int32
-}
-
-// Newest first; the row of the cursor itself is not in it. An absent cursor starts at the newest.
-func (q *Queries) ListTenantsAfter(ctx context.Context, arg ListTenantsAfterParams) ([]Tenant, error) {
-	rows, err := q.db.Query(ctx, listTenantsAfter, arg.AfterCreatedAt, arg.AfterID, arg.Count)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Tenant
-	for rows.Next() {
-		var i Tenant
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.Domain,
-			&i.Status,
-			&i.Settings,
-			&i.Version,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockTenant = `-- name: LockTenant :one
 SELECT id, name, domain, status, settings, version, created_at, updated_at FROM tenants WHERE id = $1 FOR UPDATE
 `
