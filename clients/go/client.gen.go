@@ -60,6 +60,33 @@ func (e AcceptedRecipientStatus) Valid() bool {
 	}
 }
 
+// Defines values for ActorKind.
+const (
+	CommandLine       ActorKind = "command_line"
+	ConfigurationFile ActorKind = "configuration_file"
+	OperatorKey       ActorKind = "operator_key"
+	System            ActorKind = "system"
+	TenantKey         ActorKind = "tenant_key"
+)
+
+// Valid indicates whether the value is a known member of the ActorKind enum.
+func (e ActorKind) Valid() bool {
+	switch e {
+	case CommandLine:
+		return true
+	case ConfigurationFile:
+		return true
+	case OperatorKey:
+		return true
+	case System:
+		return true
+	case TenantKey:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttemptVerdict.
 const (
 	AttemptVerdictAccepted AttemptVerdict = "accepted"
@@ -173,6 +200,7 @@ func (e BulkSendStatus) Valid() bool {
 
 // Defines values for CreateAPIKeyScopes.
 const (
+	AuditRead      CreateAPIKeyScopes = "audit:read"
 	EmailsRead     CreateAPIKeyScopes = "emails:read"
 	EmailsSend     CreateAPIKeyScopes = "emails:send"
 	EventsRead     CreateAPIKeyScopes = "events:read"
@@ -187,6 +215,8 @@ const (
 // Valid indicates whether the value is a known member of the CreateAPIKeyScopes enum.
 func (e CreateAPIKeyScopes) Valid() bool {
 	switch e {
+	case AuditRead:
+		return true
 	case EmailsRead:
 		return true
 	case EmailsSend:
@@ -800,6 +830,20 @@ type AcceptedRecipient struct {
 // AcceptedRecipientStatus Examples: queued
 type AcceptedRecipientStatus string
 
+// Actor defines model for Actor.
+type Actor struct {
+	// Id Id of the key, user of the operating system, or path of the file; empty for system
+	//
+	// Examples: key_01h455vb4pex5vsknk084sn02q
+	Id string `json:"id"`
+
+	// Kind system is Mailtura itself
+	Kind ActorKind `json:"kind"`
+}
+
+// ActorKind system is Mailtura itself
+type ActorKind string
+
 // Attachment defines model for Attachment.
 type Attachment struct {
 	// Content base64
@@ -870,6 +914,55 @@ type Attempt struct {
 
 // AttemptVerdict defines model for Attempt.Verdict.
 type AttemptVerdict string
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	// Action A thing and a verb
+	//
+	// Examples: tenant.update
+	Action string `json:"action"`
+	Actor  Actor  `json:"actor"`
+
+	// After The members that were changed, as they are; null: it is not there any more
+	After interface{} `json:"after"`
+
+	// At By the clock of the database
+	At time.Time `json:"at"`
+
+	// Before The members that were changed, as they were; null: it was not there
+	Before interface{} `json:"before"`
+
+	// Hash SHA-256 of the entry without this member, in canonical form (RFC 8785), in hexadecimal
+	Hash string `json:"hash"`
+
+	// Note X-Audit-Note of the request; empty: none
+	//
+	// Examples: apply mailtura.yaml
+	Note string `json:"note"`
+
+	// Number Counts from 1 without a gap
+	//
+	// Examples: 17
+	Number int64 `json:"number"`
+
+	// Previous Hash of the entry before, in hexadecimal; zeros for the first
+	Previous string `json:"previous"`
+
+	// RequestId X-Request-Id of the request; empty: there was none
+	//
+	// Examples: req_01h455vb4pex5vsknk084sn02q
+	RequestId string `json:"requestId"`
+
+	// Target Id or name of what it was done to
+	//
+	// Examples: acme-corp
+	Target string `json:"target"`
+
+	// TenantId null: it is of no tenant
+	//
+	// Examples: acme-corp
+	TenantId *string `json:"tenantId"`
+}
 
 // BatchAccepted defines model for BatchAccepted.
 type BatchAccepted struct {
@@ -1070,7 +1163,7 @@ type CreateAPIKey struct {
 	// Examples: production
 	Name string `json:"name"`
 
-	// Scopes What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys
+	// Scopes What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys
 	Scopes *[]CreateAPIKeyScopes `json:"scopes,omitempty"`
 }
 
@@ -1251,6 +1344,14 @@ type EventList struct {
 // ListAPIKey defines model for ListAPIKey.
 type ListAPIKey struct {
 	Items []APIKey `json:"items"`
+
+	// NextCursor Pass it as after to get the next page; null on the last one
+	NextCursor *string `json:"nextCursor"`
+}
+
+// ListAuditEntry defines model for ListAuditEntry.
+type ListAuditEntry struct {
+	Items []AuditEntry `json:"items"`
 
 	// NextCursor Pass it as after to get the next page; null on the last one
 	NextCursor *string `json:"nextCursor"`
@@ -1837,6 +1938,30 @@ type RotateApiKeyParams struct {
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
 
+// ListAuditLogParams defines parameters for ListAuditLog.
+type ListAuditLogParams struct {
+	// Limit How many at the most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After nextCursor of the answer before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// TenantId Only acts on this tenant
+	TenantId *string `form:"tenantId,omitempty" json:"tenantId,omitempty"`
+
+	// Action Only this action
+	Action *string `form:"action,omitempty" json:"action,omitempty"`
+
+	// Actor Only acts of the actor with this id: of a key, user of the operating system, or path of a file
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Since Only acts at this time or after it
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only acts before this time
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+}
+
 // ListBulkSendsParams defines parameters for ListBulkSends.
 type ListBulkSendsParams struct {
 	// Limit How many at the most
@@ -2332,6 +2457,20 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
 	RotateApiKey(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAuditLog List administrative acts
+	//
+	// Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+	//
+	// Corresponds with GET /api/v1/audit-log (the `ListAuditLog` operationId).
+	ListAuditLog(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportAuditLog Export the audit log
+	//
+	// The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+	//
+	// Corresponds with GET /api/v1/audit-log/export (the `ExportAuditLog` operationId).
+	ExportAuditLog(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBulkSends List bulk sends
 	//
 	// Needs the scope `emails:read`.
@@ -2772,6 +2911,40 @@ func (c *Client) RotateApiKeyWithBody(ctx context.Context, id string, params *Ro
 // Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
 func (c *Client) RotateApiKey(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateApiKeyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditLog List administrative acts
+//
+// Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+//
+// Corresponds with GET /api/v1/audit-log (the `ListAuditLog` operationId).
+func (c *Client) ListAuditLog(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditLogRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportAuditLog Export the audit log
+//
+// The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+//
+// Corresponds with GET /api/v1/audit-log/export (the `ExportAuditLog` operationId).
+func (c *Client) ExportAuditLog(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditLogRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3815,6 +3988,159 @@ func NewRotateApiKeyRequestWithBody(server string, id string, params *RotateApiK
 			req.Header.Set("X-Tenant-ID", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListAuditLogRequest constructs an http.Request for the ListAuditLog method
+func NewListAuditLogRequest(server string, params *ListAuditLogParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/audit-log")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TenantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tenantId", *params.TenantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportAuditLogRequest constructs an http.Request for the ExportAuditLog method
+func NewExportAuditLogRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/audit-log/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -5983,6 +6309,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
 	RotateApiKeyWithResponse(ctx context.Context, id string, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyResponse, error)
 
+	// ListAuditLogWithResponse List administrative acts
+	//
+	// Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/audit-log (the `ListAuditLog` operationId).
+	ListAuditLogWithResponse(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*ListAuditLogResponse, error)
+
+	// ExportAuditLogWithResponse Export the audit log
+	//
+	// The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/audit-log/export (the `ExportAuditLog` operationId).
+	ExportAuditLogWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportAuditLogResponse, error)
+
 	// ListBulkSendsWithResponse List bulk sends
 	//
 	// Needs the scope `emails:read`.
@@ -6732,6 +7076,165 @@ func (r RotateApiKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateApiKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListAuditEntry
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditLogResponse) GetJSON200() *ListAuditEntry {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAuditLogResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditLogResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExportAuditLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExportAuditLogResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportAuditLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportAuditLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportAuditLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportAuditLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10199,6 +10702,36 @@ func (c *ClientWithResponses) RotateApiKeyWithResponse(ctx context.Context, id s
 	return ParseRotateApiKeyResponse(rsp)
 }
 
+// ListAuditLogWithResponse List administrative acts
+//
+// Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/audit-log (the `ListAuditLog` operationId).
+func (c *ClientWithResponses) ListAuditLogWithResponse(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*ListAuditLogResponse, error) {
+	rsp, err := c.ListAuditLog(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditLogResponse(rsp)
+}
+
+// ExportAuditLogWithResponse Export the audit log
+//
+// The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/audit-log/export (the `ExportAuditLog` operationId).
+func (c *ClientWithResponses) ExportAuditLogWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportAuditLogResponse, error) {
+	rsp, err := c.ExportAuditLog(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportAuditLogResponse(rsp)
+}
+
 // ListBulkSendsWithResponse List bulk sends
 //
 // Needs the scope `emails:read`.
@@ -11127,6 +11660,135 @@ func ParseRotateApiKeyResponse(rsp *http.Response) (*RotateApiKeyResponse, error
 			return nil, err
 		}
 		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditLogResponse parses an HTTP response from a ListAuditLogWithResponse call
+func ParseListAuditLogResponse(rsp *http.Response) (*ListAuditLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListAuditEntry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportAuditLogResponse parses an HTTP response from a ExportAuditLogWithResponse call
+func ParseExportAuditLogResponse(rsp *http.Response) (*ExportAuditLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportAuditLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest Problem

@@ -68,6 +68,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List administrative acts
+         * @description Who has made, changed or deleted tenants, keys and templates, newest first. No entry is ever changed or taken out: each has the hash of the one before, and the entries of a tenant stay when it is deleted. Needs the scope `audit:read`.
+         */
+        get: operations["list-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit-log/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the audit log
+         * @description The whole log as NDJSON, oldest first, an entry a line as the list shows it. `mailtura audit verify -f` checks such a file. An answer that is cut off ends without its last line break or with a broken connection. Needs the scope `audit:read`.
+         */
+        get: operations["export-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/bulk-sends": {
         parameters: {
             query?: never;
@@ -654,6 +694,18 @@ export interface components {
              */
             status: "queued" | "scheduled" | "held";
         };
+        Actor: {
+            /**
+             * @description Id of the key, user of the operating system, or path of the file; empty for system
+             * @example key_01h455vb4pex5vsknk084sn02q
+             */
+            id: string;
+            /**
+             * @description system is Mailtura itself
+             * @enum {string}
+             */
+            kind: "operator_key" | "tenant_key" | "command_line" | "configuration_file" | "system";
+        };
         Attachment: {
             /** @description base64 */
             content: string;
@@ -718,6 +770,53 @@ export interface components {
             tls: boolean;
             /** @enum {string} */
             verdict: "running" | "accepted" | "deferred" | "bounced" | "failed" | "unknown";
+        };
+        AuditEntry: {
+            /**
+             * @description A thing and a verb
+             * @example tenant.update
+             */
+            action: string;
+            actor: components["schemas"]["Actor"];
+            /** @description The members that were changed, as they are; null: it is not there any more */
+            after: unknown;
+            /**
+             * Format: date-time
+             * @description By the clock of the database
+             */
+            at: string;
+            /** @description The members that were changed, as they were; null: it was not there */
+            before: unknown;
+            /** @description SHA-256 of the entry without this member, in canonical form (RFC 8785), in hexadecimal */
+            hash: string;
+            /**
+             * @description X-Audit-Note of the request; empty: none
+             * @example apply mailtura.yaml
+             */
+            note: string;
+            /**
+             * Format: int64
+             * @description Counts from 1 without a gap
+             * @example 17
+             */
+            number: number;
+            /** @description Hash of the entry before, in hexadecimal; zeros for the first */
+            previous: string;
+            /**
+             * @description X-Request-Id of the request; empty: there was none
+             * @example req_01h455vb4pex5vsknk084sn02q
+             */
+            requestId: string;
+            /**
+             * @description Id or name of what it was done to
+             * @example acme-corp
+             */
+            target: string;
+            /**
+             * @description null: it is of no tenant
+             * @example acme-corp
+             */
+            tenantId: string | null;
         };
         BatchAccepted: {
             /**
@@ -921,8 +1020,8 @@ export interface components {
              * @example production
              */
             name: string;
-            /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write")[];
+            /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys */
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read")[];
         };
         CreateTemplate: {
             /**
@@ -1093,6 +1192,11 @@ export interface components {
         };
         ListAPIKey: {
             items: components["schemas"]["APIKey"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
+        ListAuditEntry: {
+            items: components["schemas"]["AuditEntry"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
@@ -1969,6 +2073,169 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-audit-log": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+                /** @description Only acts on this tenant */
+                tenantId?: string;
+                /** @description Only this action */
+                action?: string;
+                /** @description Only acts of the actor with this id: of a key, user of the operating system, or path of a file */
+                actor?: string;
+                /** @description Only acts at this time or after it */
+                since?: string;
+                /** @description Only acts before this time */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAuditEntry"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
