@@ -36,7 +36,7 @@ var administrative = map[string]string{
 
 // sending are the operations that change something and are no administrative acts.
 var sending = []string{
-	"send-email", "send-emails", "cancel-email", "reschedule-email", "retry-email",
+	"send-email", "send-email-batch", "cancel-email", "reschedule-email", "retry-email",
 	"create-bulk-send", "pause-bulk-send", "resume-bulk-send", "cancel-bulk-send",
 }
 

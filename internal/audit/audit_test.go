@@ -106,15 +106,15 @@ func TestChain_TakenOutPutInMoved(t *testing.T) {
 	forged, err := audit.Head{Number: 1, Hash: log[0].Hash}.Next(t.Context(), audit.Act{Action: audit.TenantDelete, Target: "x"}, "", noon)
 	require.NoError(t, err)
 	for want, entries := range map[string][]audit.Entry{
-		"entry 1 is missing: entry 2 comes next":                                                  log[1:],
-		"entry 2 is missing: entry 3 comes next":                                                  slices.Concat(log[:1], log[2:]),
-		"entry 2 is out of order: it comes behind entry 2":                                        slices.Concat(log[:2], log[1:]),
-		"entry 3 does not continue the chain: its previous hash is not that of entry 2":           {log[0], forged, log[2]},
-		"entry 1 is out of order: it comes behind entry 4":                                        slices.Concat(log, log[:1]),
-		"entry 2 is missing: entry 4 comes next":                                                  {log[0], log[3], log[2], log[1]},
-		"entry 1 does not continue the chain: its previous hash is not that of entry 0":           {func() audit.Entry { e := log[0]; e.Previous = log[3].Hash; return e }()},
-		"entry 2 was changed: its hash is not that of its content":                                {log[0], func() audit.Entry { e := forged; e.Target = "y"; return e }()},
-		"entry 3 is out of order: it comes behind entry 3":                                        slices.Concat(log[:3], log[2:]),
+		"entry 1 is missing: entry 2 comes next":                                        log[1:],
+		"entry 2 is missing: entry 3 comes next":                                        slices.Concat(log[:1], log[2:]),
+		"entry 2 is out of order: it comes behind entry 2":                              slices.Concat(log[:2], log[1:]),
+		"entry 3 does not continue the chain: its previous hash is not that of entry 2": {log[0], forged, log[2]},
+		"entry 1 is out of order: it comes behind entry 4":                              slices.Concat(log, log[:1]),
+		"entry 2 is missing: entry 4 comes next":                                        {log[0], log[3], log[2], log[1]},
+		"entry 1 does not continue the chain: its previous hash is not that of entry 0": {func() audit.Entry { e := log[0]; e.Previous = log[3].Hash; return e }()},
+		"entry 2 was changed: its hash is not that of its content":                      {log[0], func() audit.Entry { e := forged; e.Target = "y"; return e }()},
+		"entry 3 is out of order: it comes behind entry 3":                              slices.Concat(log[:3], log[2:]),
 	} {
 		_, err := check(entries)
 		require.EqualError(t, err, want)

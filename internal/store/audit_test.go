@@ -153,7 +153,10 @@ func TestAudit_ActAndEntryAreOne(t *testing.T) {
 	b.exec(`ALTER TABLE audit_log ADD CONSTRAINT audit_log_number_full CHECK (number < 2)`)
 	for _, act := range []func() error{
 		func() error { _, err := b.CreateTemplate(t.Context(), acme, newTemplate("welcome")); return err },
-		func() error { _, err := b.CreateOperatorKey(t.Context(), store.NewKey{Key: apikey.New(apikey.Operator)}); return err },
+		func() error {
+			_, err := b.CreateOperatorKey(t.Context(), store.NewKey{Key: apikey.New(apikey.Operator)})
+			return err
+		},
 		func() error { _, err := b.BeginDeletion(t.Context(), acme); return err },
 	} {
 		require.Error(t, act())
