@@ -42,6 +42,7 @@ type Config struct {
 	Uploads  Uploads
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	Attempts       Attempts
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -72,7 +73,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	installProblems()
 	cfg.Uploads = cfg.Uploads.withDefaults()
-	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts()}
+	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
