@@ -28,6 +28,8 @@ type APIKey struct {
 	LastUsedAt *time.Time     `json:"lastUsedAt" doc:"To about a minute; null: never yet"`
 	ReplacedBy *string        `json:"replacedBy" doc:"The key that a rotation made in its place" example:"key_01h455vb4pex5vsknk084sn02r"`
 	Scopes     []apikey.Scope `json:"scopes" doc:"What it may do"`
+
+	AllowedCIDRs []string `json:"allowedCidrs" nullable:"true" doc:"From where it may be used; null: from everywhere" example:"[\"203.0.113.0/24\"]"`
 }
 
 // NewAPIKey is a key that was just made: the only answer that has the key itself.
@@ -40,14 +42,16 @@ type NewAPIKey struct {
 type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
 
-	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future; from then on it is refused. Absent: never"`
+	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future, and not behind that of the key that makes it, which is also the default; from then on it is refused. null there: never"`
 	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write,audit:read,webhooks:read,webhooks:write"`
+
+	AllowedCIDRs []string `json:"allowedCidrs,omitempty" minItems:"1" maxItems:"50" doc:"Networks from which alone it may be used, in CIDR notation. At most those of the key that makes it, which are also the default; with an operator key, a tenant's key may have any, and the default is everywhere" example:"[\"203.0.113.0/24\",\"2001:db8::/32\"]"`
 }
 
 // RotateAPIKey says how a key is replaced.
 type RotateAPIKey struct {
 	Overlap   string     `json:"overlap,omitempty" pattern:"^[0-9]{1,4}[smhd]$" default:"24h" doc:"How long the old key is good beside the new one, at most 30d" example:"24h"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the new key ends. Absent: it lives as long as the old one was made for"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the new key ends. Absent: it lives as long as the old one was made for. Never behind the end of the key that rotates it"`
 }
 
 // KeyPath is the path of a key.
@@ -77,7 +81,7 @@ func (s *Server) registerAPIKeys() {
 	}), s.rotateAPIKey)
 }
 
-const rotation = "The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap."
+const rotation = "The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap."
 
 func (s *Server) createAPIKey(ctx context.Context, in *struct {
 	TenantHeader
@@ -97,7 +101,13 @@ func (in CreateAPIKey) key(ctx context.Context, kind apikey.Kind) (k store.NewKe
 	if strings.TrimSpace(in.Name) == "" {
 		return k, fault.InvalidFields(fault.Field{Location: "body.name", Code: "invalid_name", Message: "a name has more than spaces"})
 	}
-	if err := inFuture(in.ExpiresAt); err != nil {
+	maker := used(ctx)
+	expiresAt, err := endUnder(maker, in.ExpiresAt)
+	if err != nil {
+		return k, err
+	}
+	networks, err := in.networks(maker, kind)
+	if err != nil {
 		return k, err
 	}
 	for i, scope := range in.Scopes {
@@ -107,18 +117,11 @@ func (in CreateAPIKey) key(ctx context.Context, kind apikey.Kind) (k store.NewKe
 			})
 		}
 	}
-	grant, missing := granted(ctx).Pass(kind, in.Scopes)
+	grant, missing := maker.Grant.Pass(kind, in.Scopes)
 	if missing != "" {
 		return k, errScope(missing)
 	}
-	return store.NewKey{Name: in.Name, Key: apikey.New(kind), ExpiresAt: in.ExpiresAt, Grant: grant}, nil
-}
-
-func inFuture(expiresAt *time.Time) error {
-	if expiresAt == nil || expiresAt.After(time.Now()) {
-		return nil
-	}
-	return fault.InvalidFields(fault.Field{Location: "body.expiresAt", Code: "out_of_range", Message: "must be in the future"})
+	return store.NewKey{Name: in.Name, Key: apikey.New(kind), ExpiresAt: expiresAt, Grant: grant, Networks: networks}, nil
 }
 
 func newAPIKey(created store.APIKey, key apikey.Key, err error) (*body[NewAPIKey], error) {
@@ -164,11 +167,13 @@ func (in *RotateAPIKey) rotation(ctx context.Context, path KeyPath, kind apikey.
 		return r, noSuch("key_not_found", "key")
 	}
 	r = store.Rotation{Old: keyID, New: apikey.New(kind), Now: time.Now(), Overlap: defaultOverlap}
-	r.Allow = func(grant apikey.Grant) error {
-		if missing := granted(ctx).Missing(kind, grant); missing != "" {
+	maker := used(ctx)
+	r.Latest = maker.ExpiresAt
+	r.Allow = func(grant apikey.Grant, networks apikey.Networks) error {
+		if missing := maker.Grant.Missing(kind, grant); missing != "" {
 			return errScope(missing)
 		}
-		return nil
+		return networksUnder(maker, kind, networks)
 	}
 	if in == nil {
 		return r, nil
@@ -176,8 +181,10 @@ func (in *RotateAPIKey) rotation(ctx context.Context, path KeyPath, kind apikey.
 	if r.Overlap = in.overlap(); r.Overlap > maxOverlap {
 		return r, fault.InvalidFields(fault.Field{Location: "body.overlap", Code: "out_of_range", Message: "at most 30d"})
 	}
-	r.ExpiresAt = in.ExpiresAt
-	return r, inFuture(in.ExpiresAt)
+	if in.ExpiresAt != nil {
+		r.ExpiresAt, err = endUnder(maker, in.ExpiresAt)
+	}
+	return r, err
 }
 
 // overlap reads the overlap, whose form is checked.
@@ -222,6 +229,7 @@ func showAPIKey(k store.APIKey) APIKey {
 		ID: id.APIKey.Format(k.ID), Name: k.Name, Prefix: apikey.Shown(kind, k.Prefix),
 		CreatedAt: k.CreatedAt.UTC(), RevokedAt: utc(k.RevokedAt),
 		ExpiresAt: utc(k.ExpiresAt), LastUsedAt: utc(k.LastUsedAt), Scopes: k.Grant.Of(kind),
+		AllowedCIDRs: k.Networks.Texts(),
 	}
 	if k.ReplacedBy != nil {
 		by := id.APIKey.Format(*k.ReplacedBy)

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -36,11 +35,6 @@ type (
 func caller(ctx context.Context) tenant.Tenant {
 	t, _ := ctx.Value(callerKey{}).(tenant.Tenant)
 	return t
-}
-
-// granted is what the key of an authenticated request may do.
-func granted(ctx context.Context) apikey.Grant {
-	return used(ctx).Grant
 }
 
 // used is the key of an authenticated request.
@@ -137,33 +131,6 @@ func errScope(missing apikey.Scope) error {
 	f := fault.New(fault.Forbidden, "scope_required", "This needs a key with the scope %s.", missing)
 	f.Extra = map[string]any{"scope": string(missing)}
 	return f
-}
-
-// errKey is the same for every key that is not good, so that it tells nothing.
-var errKey = fault.New(fault.Unauthenticated, "invalid_key", "The API key is not valid.")
-
-// credential finds and checks the key of an Authorization header (RFC 6750 §2.1).
-func (s *Server) credential(ctx context.Context, authorization string) (store.Credential, error) {
-	scheme, text, ok := strings.Cut(authorization, " ")
-	if authorization == "" || !ok || !strings.EqualFold(scheme, "Bearer") {
-		return store.Credential{}, fault.New(fault.Unauthenticated, "key_required", "Send an API key as Authorization: Bearer <key>.")
-	}
-	key, ok := apikey.Parse(strings.TrimSpace(text))
-	if !ok {
-		return store.Credential{}, errKey
-	}
-	c, err := s.known.credential(ctx, key.Prefix)
-	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return c, errKey
-	}
-	if err != nil {
-		return c, err
-	}
-	ended := c.Revoked || (c.ExpiresAt != nil && !time.Now().Before(*c.ExpiresAt)) || c.TenantStatus == tenant.Deleting
-	if !key.Matches(c.Hash) || ended || (c.TenantID == "") != (key.Kind == apikey.Operator) {
-		return c, errKey
-	}
-	return c, nil
 }
 
 // noSuch is for ids that are not of the form of the resource: they can not exist.

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -10,48 +11,94 @@ import (
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
-// known remembers, for a moment, what every request asks the database for: keys and
-// tenants. What this process changes it forgets at once; what another one changes is seen
-// when the moment is over.
+// known remembers what every request asks the database for: keys and tenants. The database
+// tells of every change, and then all is forgotten. While it can not be listened to, things are
+// remembered for a moment only.
 type known struct {
 	store       *store.Store
-	credentials *otter.Cache[string, store.Credential] // nil: nothing is remembered
-	tenants     *otter.Cache[string, tenant.Tenant]
+	credentials memory[store.Credential]
+	tenants     memory[tenant.Tenant]
+	listening   *atomic.Bool
+	generation  *atomic.Uint64
 }
 
-const maxKnown = 10_000
+const (
+	maxKnown = 10_000
+	// unheard is how long things are remembered while changes are not heard of: half of the
+	// second within which a revocation takes effect on every process.
+	unheard = 500 * time.Millisecond
+)
 
-func newKnown(s *store.Store, moment time.Duration) known {
-	k := known{store: s}
-	if moment > 0 {
-		k.credentials = otter.Must(&otter.Options[string, store.Credential]{
-			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[string, store.Credential](moment),
-		})
-		k.tenants = otter.Must(&otter.Options[string, tenant.Tenant]{
-			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[string, tenant.Tenant](moment),
-		})
+// newKnown remembers things for a while; 0: not at all.
+func newKnown(s *store.Store, while time.Duration) known {
+	k := known{store: s, listening: &atomic.Bool{}, generation: &atomic.Uint64{}}
+	if while > 0 {
+		lasting := func() time.Duration {
+			if k.listening.Load() {
+				return while
+			}
+			return min(while, unheard)
+		}
+		k.credentials, k.tenants = newMemory[store.Credential](lasting), newMemory[tenant.Tenant](lasting)
 	}
 	return k
 }
 
-func (k *known) credential(ctx context.Context, prefix string) (store.Credential, error) {
-	if k.credentials == nil {
-		return k.store.Credential(ctx, prefix)
+// memory is a cache of one kind of thing; nil: nothing is remembered.
+type memory[V any] struct{ *otter.Cache[remembered, V] }
+
+// remembered is what is remembered by its name. What was loaded before everything was
+// forgotten, but came after, is of a generation that nobody asks for any more.
+type remembered struct {
+	generation uint64
+	name       string
+}
+
+func newMemory[V any](lasting func() time.Duration) memory[V] {
+	return memory[V]{otter.Must(&otter.Options[remembered, V]{
+		MaximumSize:      maxKnown,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(otter.Entry[remembered, V]) time.Duration { return lasting() }),
+	})}
+}
+
+// get gives what is remembered, or loads it. loaded says that it came from the database just now.
+func (m memory[V]) get(
+	ctx context.Context, generation uint64, name string, load func(context.Context, string) (V, error),
+) (v V, loaded bool, err error) {
+	if m.Cache == nil {
+		v, err = load(ctx, name)
+		return v, true, err
 	}
-	return k.credentials.Get(context.WithoutCancel(ctx), prefix, otter.LoaderFunc[string, store.Credential](k.store.Credential))
+	loader := otter.LoaderFunc[remembered, V](func(ctx context.Context, r remembered) (V, error) {
+		loaded = true
+		return load(ctx, r.name)
+	})
+	v, err = m.Get(context.WithoutCancel(ctx), remembered{generation, name}, loader)
+	return v, loaded, err
+}
+
+// credential is a key by its prefix.
+func (k *known) credential(ctx context.Context, prefix string) (c store.Credential, loaded bool, err error) {
+	return k.credentials.get(ctx, k.generation.Load(), prefix, k.store.Credential)
 }
 
 func (k *known) tenant(ctx context.Context, tenantID string) (tenant.Tenant, error) {
-	if k.tenants == nil {
-		return k.store.Tenant(ctx, tenantID)
-	}
-	return k.tenants.Get(context.WithoutCancel(ctx), tenantID, otter.LoaderFunc[string, tenant.Tenant](k.store.Tenant))
+	t, _, err := k.tenants.get(ctx, k.generation.Load(), tenantID, k.store.Tenant)
+	return t, err
 }
 
 // forget is for after a change of a tenant or a key.
 func (k *known) forget() {
-	if k.credentials != nil {
+	k.generation.Add(1)
+	if k.credentials.Cache != nil {
 		k.credentials.InvalidateAll()
 		k.tenants.InvalidateAll()
 	}
+}
+
+// heard is what the listener to changes calls: with whether it hears of them from now on, and
+// after each.
+func (k *known) heard(listening bool) {
+	k.listening.Store(listening)
+	k.forget()
 }

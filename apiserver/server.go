@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
@@ -37,11 +38,14 @@ type Config struct {
 	// TemporalUI is the address of Temporal UI, for links; empty: no links.
 	TemporalUI string
 	Namespace  string
-	// Remember is how long keys and tenants are remembered; a change by another process is
-	// seen after that. 0: they are not.
+	// Remember is how long keys and tenants are remembered while Listen hears of changes; half a
+	// second at the most while it does not. 0: they are not.
 	Remember time.Duration
 	Uploads  Uploads
 	Webhooks Webhooks
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Attempts       Attempts
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -68,13 +72,15 @@ type Server struct {
 
 	draining chan struct{}
 	drain    func() // closes draining, once
+
+	attempts attempts
 }
 
 // New makes the server with all routes.
 func New(cfg Config) *Server {
 	installProblems()
 	cfg.Uploads = cfg.Uploads.withDefaults()
-	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
+	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -84,7 +90,7 @@ func New(cfg Config) *Server {
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
-	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
+	s.router.Use(s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())
@@ -136,6 +142,9 @@ Every error is a problem document (RFC 9457) with a stable ` + "`code`" + `. Lis
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
+// Listen hears of changes that other processes make to keys and tenants, until the context ends.
+func (s *Server) Listen(ctx context.Context) { s.Store.ListenToChanges(ctx, s.log, s.known.heard) }
+
 // OpenAPI is the OpenAPI 3.1 document as YAML.
 func (s *Server) OpenAPI() ([]byte, error) { return s.api.OpenAPI().YAML() }
 
@@ -147,7 +156,7 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 	op.Middlewares = append(huma.Middlewares{s.authenticate(access)}, op.Middlewares...)
 	op.Errors = append([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
-		http.StatusInternalServerError, http.StatusServiceUnavailable,
+		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}, op.Errors...)
 	if !access.operators {
 		op.Errors = append(op.Errors, http.StatusNotFound)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -33,9 +34,8 @@ import (
 // transactions of Temporal, and while one is on its way more emails gather for the next.
 const startSlots = 2
 
-// rememberKeys is how long the API remembers keys and tenants: half of the second within
-// which a revocation takes effect on every process.
-const rememberKeys = 500 * time.Millisecond
+// rememberKeys is how long the API remembers keys and tenants, which it is told of when they change.
+const rememberKeys = 30 * time.Second
 
 // settings are what every role needs.
 type settings struct {
@@ -75,6 +75,8 @@ type listening struct {
 	Listen      string `name:"listen" env:"MAILTURA_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API."`
 	OperatorKey string `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"An operator key that is made good at start, so that a new installation has one."`
 	Config      string `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start, before the API listens. Nothing is deleted."`
+
+	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"MAILTURA_TRUSTED_PROXIES" placeholder:"CIDR,..." help:"Networks of the proxies in front of the API, whose X-Forwarded-For is believed. Without it, nobody's is."`
 }
 
 type serveCmd struct {
@@ -262,9 +264,12 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	defer acceptor.Close()
 	handler := apiserver.New(apiserver.Config{
 		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
-		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
+		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys, TrustedProxies: api.TrustedProxies,
 		Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
 	})
+	listening, silence := context.WithCancel(context.WithoutCancel(ctx)) // requests are answered for a while after the end
+	defer silence()
+	go handler.Listen(listening)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,

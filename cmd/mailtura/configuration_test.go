@@ -90,7 +90,7 @@ func settingOf(t *testing.T, flag *kong.Flag) setting {
 func TestConfiguration_IsDocumented(t *testing.T) {
 	t.Parallel()
 	document, program := documented(t), modelled(t)
-	require.Len(t, program, 11, "commands with flags")
+	require.Len(t, program, 13, "commands with flags")
 	for command, settings := range program {
 		require.ElementsMatch(t, settings, document[command], command)
 	}

@@ -26,6 +26,7 @@ type APIKey struct {
 	LastUsedAt *time.Time
 	ReplacedBy *uuid.UUID // by a rotation
 	Grant      apikey.Grant
+	Networks   apikey.Networks
 }
 
 // NewKey is a key to be stored.
@@ -34,6 +35,7 @@ type NewKey struct {
 	Key       apikey.Key
 	ExpiresAt *time.Time
 	Grant     apikey.Grant
+	Networks  apikey.Networks
 }
 
 // Credential is what authentication needs of a key.
@@ -45,6 +47,7 @@ type Credential struct {
 	Revoked      bool
 	ExpiresAt    *time.Time
 	Grant        apikey.Grant
+	Networks     apikey.Networks
 }
 
 // Credential finds the key with a public prefix; fault not_found.
@@ -53,7 +56,10 @@ func (s *Store) Credential(ctx context.Context, prefix string) (Credential, erro
 	if err != nil {
 		return Credential{}, translate("get key", err)
 	}
-	c := Credential{ID: row.ID, Hash: row.Hash, Revoked: row.RevokedAt != nil, ExpiresAt: row.ExpiresAt, Grant: toGrant(row.Scopes)}
+	c := Credential{
+		ID: row.ID, Hash: row.Hash, Revoked: row.RevokedAt != nil, ExpiresAt: row.ExpiresAt,
+		Grant: toGrant(row.Scopes), Networks: row.AllowedCidrs,
+	}
 	if row.TenantID != nil {
 		c.TenantID = *row.TenantID
 	}
@@ -94,7 +100,7 @@ func (s *Store) CreateOperatorKey(ctx context.Context, k NewKey, keep ...Keep[AP
 func insertKey(ctx context.Context, q *db.Queries, tenantID *string, k NewKey) (APIKey, error) {
 	row, err := q.InsertAPIKey(ctx, db.InsertAPIKeyParams{
 		ID: id.New(), TenantID: tenantID, Name: k.Name, Prefix: k.Key.Prefix, Hash: k.Key.Hash(),
-		ExpiresAt: k.ExpiresAt, Scopes: fromGrant(k.Grant),
+		ExpiresAt: k.ExpiresAt, Scopes: fromGrant(k.Grant), AllowedCidrs: k.Networks,
 	})
 	return toAPIKey(row), err
 }
@@ -201,6 +207,7 @@ func toAPIKey(row db.ApiKey) APIKey {
 	k := APIKey{
 		ID: row.ID, Name: row.Name, Prefix: row.Prefix, CreatedAt: row.CreatedAt, RevokedAt: row.RevokedAt,
 		ExpiresAt: row.ExpiresAt, LastUsedAt: row.LastUsedAt, ReplacedBy: row.ReplacedBy, Grant: toGrant(row.Scopes),
+		Networks: row.AllowedCidrs,
 	}
 	if row.TenantID != nil {
 		k.TenantID = *row.TenantID

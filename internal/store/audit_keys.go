@@ -16,7 +16,8 @@ func (k APIKey) target() string { return id.APIKey.Format(k.ID) }
 type auditedKey struct {
 	Name       string       `json:"name"`
 	Prefix     string       `json:"prefix"`
-	Scopes     apikey.Grant `json:"scopes"` // null: all
+	Scopes     apikey.Grant `json:"scopes"`       // null: all
+	Networks   []string     `json:"allowedCidrs"` // null: everywhere
 	ExpiresAt  *time.Time   `json:"expiresAt"`
 	RevokedAt  *time.Time   `json:"revokedAt"`
 	ReplacedBy *string      `json:"replacedBy"`
@@ -24,8 +25,8 @@ type auditedKey struct {
 
 func (k APIKey) audited() auditedKey {
 	return auditedKey{
-		Name: k.Name, Prefix: k.Prefix, Scopes: k.Grant, ExpiresAt: inUTC(k.ExpiresAt), RevokedAt: inUTC(k.RevokedAt),
-		ReplacedBy: shownKey(k.ReplacedBy),
+		Name: k.Name, Prefix: k.Prefix, Scopes: k.Grant, Networks: k.Networks.Texts(), ExpiresAt: inUTC(k.ExpiresAt),
+		RevokedAt: inUTC(k.RevokedAt), ReplacedBy: shownKey(k.ReplacedBy),
 	}
 }
 

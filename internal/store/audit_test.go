@@ -110,7 +110,7 @@ func TestAudit_Keys(t *testing.T) {
 	secrets := []apikey.Key{apikey.New(apikey.Tenant), apikey.New(apikey.Tenant), apikey.New(apikey.Operator), apikey.New(apikey.Operator)}
 	first, err := b.CreateTenantKey(ctx, acme, store.NewKey{Name: "app", Key: secrets[0], Grant: apikey.Grant{apikey.EmailsSend}})
 	require.NoError(t, err)
-	any := func(apikey.Grant) error { return nil }
+	any := func(apikey.Grant, apikey.Networks) error { return nil }
 	second, err := b.RotateTenantKey(ctx, acme, store.Rotation{Old: first.ID, New: secrets[1], Now: time.Now(), Allow: any})
 	require.NoError(t, err)
 	operator, err := b.CreateOperatorKey(ctx, store.NewKey{Name: "deploy", Key: secrets[2]})

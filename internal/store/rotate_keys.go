@@ -12,7 +12,7 @@ import (
 	"github.com/mailtura/mailtura/internal/store/db"
 )
 
-// Rotation replaces a key by a new one of the same name and grant.
+// Rotation replaces a key by a new one of the same name, grant and networks.
 type Rotation struct {
 	Old     uuid.UUID
 	New     apikey.Key
@@ -20,7 +20,8 @@ type Rotation struct {
 	Overlap time.Duration // how long the old key is good beside the new one
 	// ExpiresAt is when the new key ends; nil: it lives as long as the old one was made for.
 	ExpiresAt *time.Time
-	Allow     func(apikey.Grant) error // may refuse to give out a key with the grant
+	Latest    *time.Time                                // by when it ends at the latest; nil: there is no bound
+	Allow     func(apikey.Grant, apikey.Networks) error // may refuse to give out a key like the old one
 }
 
 // RotateTenantKey replaces a tenant's key; faults key_not_found and key_ended.
@@ -55,14 +56,9 @@ func (r Rotation) replace(
 	if old.RevokedAt != nil || old.ReplacedBy != nil || (old.ExpiresAt != nil && !r.Now.Before(*old.ExpiresAt)) {
 		return APIKey{}, fault.New(fault.Conflict, "key_ended", "The key is revoked, expired or replaced already.")
 	}
-	grant := toGrant(old.Scopes)
-	if err := r.Allow(grant); err != nil {
+	k := NewKey{Name: old.Name, Key: r.New, ExpiresAt: r.end(old), Grant: toGrant(old.Scopes), Networks: old.AllowedCidrs}
+	if err := r.Allow(k.Grant, k.Networks); err != nil {
 		return APIKey{}, err
-	}
-	k := NewKey{Name: old.Name, Key: r.New, ExpiresAt: r.ExpiresAt, Grant: grant}
-	if k.ExpiresAt == nil && old.ExpiresAt != nil {
-		ends := r.Now.Add(old.ExpiresAt.Sub(old.CreatedAt))
-		k.ExpiresAt = &ends
 	}
 	created, err := insertKey(ctx, q, old.TenantID, k)
 	if err != nil {
@@ -81,6 +77,21 @@ func (r Rotation) replace(
 	}, audit.Act{
 		Action: action, TenantID: created.TenantID, Target: created.target(), After: created.audited(),
 	})
+}
+
+// end is when the new key ends; nil: never.
+func (r Rotation) end(old db.ApiKey) *time.Time {
+	if r.ExpiresAt != nil {
+		return r.ExpiresAt
+	}
+	if old.ExpiresAt == nil {
+		return r.Latest
+	}
+	ends := r.Now.Add(old.ExpiresAt.Sub(old.CreatedAt))
+	if r.Latest != nil && r.Latest.Before(ends) {
+		return r.Latest
+	}
+	return &ends
 }
 
 // TouchKeys notes when keys were used.

@@ -1,11 +1,12 @@
 -- name: InsertAPIKey :one
-INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes)
-VALUES (@id, sqlc.narg(tenant_id)::text, @name, @prefix, @hash, sqlc.narg(expires_at)::timestamptz, sqlc.narg(scopes)::text[])
+INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes, allowed_cidrs)
+VALUES (@id, sqlc.narg(tenant_id)::text, @name, @prefix, @hash, sqlc.narg(expires_at)::timestamptz, sqlc.narg(scopes)::text[],
+    sqlc.narg(allowed_cidrs)::cidr[])
 RETURNING *;
 
 -- name: GetAPIKeyByPrefix :one
 -- The key with its tenant's status; the tenant columns are null for an operator key.
-SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, t.status AS tenant_status
+SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, k.allowed_cidrs, t.status AS tenant_status
 FROM api_keys k LEFT JOIN tenants t ON t.id = k.tenant_id
 WHERE k.prefix = @prefix;
 

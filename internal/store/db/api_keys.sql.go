@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ func (q *Queries) CountOperatorAPIKeys(ctx context.Context) (int64, error) {
 }
 
 const getAPIKeyByPrefix = `-- name: GetAPIKeyByPrefix :one
-SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, t.status AS tenant_status
+SELECT k.id, k.tenant_id, k.hash, k.revoked_at, k.expires_at, k.scopes, k.allowed_cidrs, t.status AS tenant_status
 FROM api_keys k LEFT JOIN tenants t ON t.id = k.tenant_id
 WHERE k.prefix = $1
 `
@@ -36,6 +37,7 @@ type GetAPIKeyByPrefixRow struct {
 	RevokedAt    *time.Time
 	ExpiresAt    *time.Time
 	Scopes       []string
+	AllowedCidrs []netip.Prefix
 	TenantStatus *string
 }
 
@@ -50,13 +52,14 @@ func (q *Queries) GetAPIKeyByPrefix(ctx context.Context, prefix string) (GetAPIK
 		&i.RevokedAt,
 		&i.ExpiresAt,
 		&i.Scopes,
+		&i.AllowedCidrs,
 		&i.TenantStatus,
 	)
 	return i, err
 }
 
 const getOperatorAPIKey = `-- name: GetOperatorAPIKey :one
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id IS NULL
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE id = $1 AND tenant_id IS NULL
 `
 
 func (q *Queries) GetOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
@@ -74,12 +77,13 @@ func (q *Queries) GetOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, 
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const getTenantAPIKey = `-- name: GetTenantAPIKey :one
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id = $2::text
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE id = $1 AND tenant_id = $2::text
 `
 
 func (q *Queries) GetTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) (ApiKey, error) {
@@ -97,24 +101,27 @@ func (q *Queries) GetTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID st
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const insertAPIKey = `-- name: InsertAPIKey :one
-INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes)
-VALUES ($1, $2::text, $3, $4, $5, $6::timestamptz, $7::text[])
-RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
+INSERT INTO api_keys (id, tenant_id, name, prefix, hash, expires_at, scopes, allowed_cidrs)
+VALUES ($1, $2::text, $3, $4, $5, $6::timestamptz, $7::text[],
+    $8::cidr[])
+RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs
 `
 
 type InsertAPIKeyParams struct {
-	ID        uuid.UUID
-	TenantID  *string
-	Name      string
-	Prefix    string
-	Hash      []byte
-	ExpiresAt *time.Time
-	Scopes    []string
+	ID           uuid.UUID
+	TenantID     *string
+	Name         string
+	Prefix       string
+	Hash         []byte
+	ExpiresAt    *time.Time
+	Scopes       []string
+	AllowedCidrs []netip.Prefix
 }
 
 func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (ApiKey, error) {
@@ -126,6 +133,7 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 		arg.Hash,
 		arg.ExpiresAt,
 		arg.Scopes,
+		arg.AllowedCidrs,
 	)
 	var i ApiKey
 	err := row.Scan(
@@ -140,12 +148,13 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const listOperatorAPIKeys = `-- name: ListOperatorAPIKeys :many
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE tenant_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE tenant_id IS NULL AND id < $1 ORDER BY id DESC LIMIT $2
 `
 
 func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, count int32) ([]ApiKey, error) {
@@ -169,6 +178,7 @@ func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, co
 			&i.LastUsedAt,
 			&i.ReplacedBy,
 			&i.Scopes,
+			&i.AllowedCidrs,
 		); err != nil {
 			return nil, err
 		}
@@ -181,7 +191,7 @@ func (q *Queries) ListOperatorAPIKeys(ctx context.Context, afterID uuid.UUID, co
 }
 
 const listTenantAPIKeys = `-- name: ListTenantAPIKeys :many
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE tenant_id = $1::text AND id < $2 ORDER BY id DESC LIMIT $3
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE tenant_id = $1::text AND id < $2 ORDER BY id DESC LIMIT $3
 `
 
 type ListTenantAPIKeysParams struct {
@@ -211,6 +221,7 @@ func (q *Queries) ListTenantAPIKeys(ctx context.Context, arg ListTenantAPIKeysPa
 			&i.LastUsedAt,
 			&i.ReplacedBy,
 			&i.Scopes,
+			&i.AllowedCidrs,
 		); err != nil {
 			return nil, err
 		}
@@ -223,7 +234,7 @@ func (q *Queries) ListTenantAPIKeys(ctx context.Context, arg ListTenantAPIKeysPa
 }
 
 const lockOperatorAPIKey = `-- name: LockOperatorAPIKey :one
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id IS NULL FOR NO KEY UPDATE
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE id = $1 AND tenant_id IS NULL FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
@@ -241,12 +252,13 @@ func (q *Queries) LockOperatorAPIKey(ctx context.Context, id uuid.UUID) (ApiKey,
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const lockTenantAPIKey = `-- name: LockTenantAPIKey :one
-SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes FROM api_keys WHERE id = $1 AND tenant_id = $2::text FOR NO KEY UPDATE
+SELECT id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs FROM api_keys WHERE id = $1 AND tenant_id = $2::text FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID string) (ApiKey, error) {
@@ -264,13 +276,14 @@ func (q *Queries) LockTenantAPIKey(ctx context.Context, iD uuid.UUID, tenantID s
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const replaceAPIKey = `-- name: ReplaceAPIKey :one
 UPDATE api_keys SET replaced_by = $1::uuid, expires_at = least(expires_at, $2::timestamptz) WHERE id = $3
-RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
+RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs
 `
 
 type ReplaceAPIKeyParams struct {
@@ -295,12 +308,13 @@ func (q *Queries) ReplaceAPIKey(ctx context.Context, arg ReplaceAPIKeyParams) (A
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }
 
 const revokeAPIKey = `-- name: RevokeAPIKey :one
-UPDATE api_keys SET revoked_at = now() WHERE id = $1 RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 RETURNING id, tenant_id, name, prefix, hash, created_at, revoked_at, expires_at, last_used_at, replaced_by, scopes, allowed_cidrs
 `
 
 func (q *Queries) RevokeAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error) {
@@ -318,6 +332,7 @@ func (q *Queries) RevokeAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error
 		&i.LastUsedAt,
 		&i.ReplacedBy,
 		&i.Scopes,
+		&i.AllowedCidrs,
 	)
 	return i, err
 }

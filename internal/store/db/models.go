@@ -6,6 +6,7 @@ package db
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,8 @@ type ApiKey struct {
 	ReplacedBy *uuid.UUID
 	// null: all that a key of its kind may do
 	Scopes []string
+	// from where it may be used; null: from everywhere
+	AllowedCidrs []netip.Prefix
 }
 
 // the ledger: a row is written before the hand-over, its outcome after it
