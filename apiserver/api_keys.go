@@ -41,7 +41,7 @@ type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
 
 	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future; from then on it is refused. Absent: never"`
-	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write"`
+	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,metrics:read,tenants:read,tenants:write"`
 }
 
 // RotateAPIKey says how a key is replaced.

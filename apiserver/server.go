@@ -88,6 +88,7 @@ func New(cfg Config) *Server {
 	s.registerEmailChanges()
 	s.registerTimeline()
 	s.registerEvents()
+	s.registerMetrics()
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerHealth()

@@ -123,6 +123,7 @@ func run(ctx context.Context, s settings, api *listening, worker bool, ready fun
 	group.Go(func() error { a.dispatcher.Sweep(ctx); return nil })
 	group.Go(func() error { a.dispatcher.Release(ctx); return nil })
 	if worker {
+		group.Go(func() error { a.rollMetrics(ctx); return nil })
 		group.Go(func() error { return a.work(ctx) })
 	}
 	if api != nil {
@@ -206,6 +207,8 @@ func (a *app) work(ctx context.Context) error {
 	workers.Stop()
 	return nil
 }
+
+func (a *app) rollMetrics(ctx context.Context) { worker.RollMetrics(ctx, a.store, a.log) }
 
 func (a *app) dkimKeys() (dkim.Keys, error) {
 	if a.DKIMKeys == "" {

@@ -14,13 +14,14 @@ const (
 	EventsRead     Scope = "events:read"
 	KeysRead       Scope = "keys:read"
 	KeysWrite      Scope = "keys:write"
+	MetricsRead    Scope = "metrics:read"
 	TenantsRead    Scope = "tenants:read" // of operator keys, as the next
 	TenantsWrite   Scope = "tenants:write"
 )
 
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
-	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
+	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite, MetricsRead}
 	if kind == Operator {
 		all = append(all, TenantsRead, TenantsWrite)
 	}

@@ -15,7 +15,7 @@ import (
 // belongs to emails goes with them.
 var TenantTables = []string{
 	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "events", "daily_usage",
-	"template_versions", "templates", "idempotency_keys", "api_keys",
+	"template_versions", "templates", "idempotency_keys", "api_keys", "metric_cursors", "metrics", "metric_uniques", // the cursor first: a roller has it locked
 }
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
@@ -53,6 +53,9 @@ func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chu
 		"templates":         q.DeleteTenantTemplates,
 		"idempotency_keys":  q.DeleteTenantIdempotencyKeys,
 		"api_keys":          q.DeleteTenantAPIKeys,
+		"metrics":           q.DeleteTenantMetrics,
+		"metric_uniques":    q.DeleteTenantMetricUniques,
+		"metric_cursors":    q.DeleteTenantMetricCursors,
 	}[table]
 	if remove == nil {
 		return nil, fault.New(fault.Internal, "unknown_table", "table %q", table)
