@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,22 +47,23 @@ func readMetrics(ctx context.Context, q *db.Queries, tenantID string, asked metr
 	if err != nil {
 		return nil, err
 	}
-	rolled := newReading(tenantID, asked, cursor.Timezone)
+	r := newReading(tenantID, asked, cursor.Timezone)
+	if len(asked.Windows) == 1 {
+		return r.oneWindow(ctx, q, tail)
+	}
 	keys := []string{""}
 	if asked.Dimension != metric.All {
-		totals := map[string]int64{}
-		if err := rolled.rank(ctx, q, totals); err != nil {
+		totals, err := r.totals(ctx, q)
+		if err != nil {
 			return nil, err
 		}
 		asked.Totals(tail, totals)
 		keys = metric.Rank(totals)
+		r.others = len(totals) > len(keys)
 	}
 	cells := map[metric.Cell]*metric.Counts{}
-	if err := rolled.sum(ctx, q, keys, cells); err != nil {
-		return nil, err
-	}
 	asked.Fill(tail, keys, cells)
-	return cells, nil
+	return cells, r.fill(ctx, q, keys, cells)
 }
 
 // tallyTail counts the events behind one.
@@ -109,52 +111,126 @@ func openFirsts(ctx context.Context, q *db.Queries, tenantID string, rows []db.L
 
 // reading is how the rows of a query are read.
 type reading struct {
-	tenantID  string
-	dimension string
-	grain     metric.Grain
-	p         db.SumMetricsParams
+	metric.Query
+	tenantID     string
+	grain        metric.Grain
+	starts, ends []time.Time // of the windows, as the rows have them
+	others       bool        // there are more groups than are shown
 }
 
 // newReading reads days from their rows, or while these are days of another time zone from
 // their quarters.
 func newReading(tenantID string, q metric.Query, zone string) reading {
-	r := reading{tenantID: tenantID, dimension: string(q.Dimension), grain: q.Grain}
+	r := reading{Query: q, tenantID: tenantID, grain: q.Grain}
 	if q.Grain == metric.Day && zone != q.Zone.String() {
 		r.grain = metric.Quarter
 	}
-	for i, w := range q.Windows {
-		from, to := w.From, w.To
+	for _, w := range q.Windows {
+		start, end := w.From, w.To
 		if r.grain == metric.Quarter {
-			from, to = w.Start, w.End
+			start, end = w.Start, w.End
 		}
-		r.p.Numbers, r.p.Starts, r.p.Ends = append(r.p.Numbers, int32(i)), append(r.p.Starts, from), append(r.p.Ends, to)
+		r.starts, r.ends = append(r.starts, start), append(r.ends, end)
 	}
-	r.p.TenantID, r.p.Dimension, r.p.Grain = tenantID, r.dimension, string(r.grain)
 	return r
 }
 
-func (r reading) rank(ctx context.Context, q *db.Queries, totals map[string]int64) error {
+func (r reading) span() (from, to time.Time) { return r.starts[0], r.ends[len(r.ends)-1] }
+
+func (r reading) totals(ctx context.Context, q *db.Queries) (map[string]int64, error) {
+	from, to := r.span()
 	rows, err := q.RankMetrics(ctx, db.RankMetricsParams{
-		TenantID: r.tenantID, Dimension: r.dimension, Grain: string(r.grain), FromAt: r.p.Starts[0], ToAt: r.p.Ends[len(r.p.Ends)-1],
+		TenantID: r.tenantID, Dimension: string(r.Dimension), Grain: string(r.grain), FromAt: from, ToAt: to,
 	})
+	totals := make(map[string]int64, len(rows))
 	for _, row := range rows {
 		totals[row.Key] = row.Total
+	}
+	return totals, err
+}
+
+// oneWindow reads the counts of all keys once, ranks them, and adds up those of the others.
+func (r reading) oneWindow(ctx context.Context, q *db.Queries, tail *metric.Tally) (map[metric.Cell]*metric.Counts, error) {
+	from, to := r.span()
+	rows, err := q.SumMetricsOfKeys(ctx, db.SumMetricsOfKeysParams{
+		TenantID: r.tenantID, Dimension: string(r.Dimension), Grain: string(r.grain), FromAt: from, ToAt: to,
+	})
+	if err != nil {
+		return nil, err
+	}
+	totals := map[string]int64{}
+	for _, row := range rows {
+		c := counts(db.SumQuartersRow(row))
+		totals[row.GroupKey] = c.Total()
+	}
+	r.Totals(tail, totals)
+	keys := metric.Rank(totals)
+	shown := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		shown[key] = true
+	}
+	cells := map[metric.Cell]*metric.Counts{}
+	for _, row := range rows {
+		r.add(cells, row.Start, shown[row.GroupKey], row.GroupKey, counts(db.SumQuartersRow(row)))
+	}
+	r.Fill(tail, keys, cells)
+	return cells, nil
+}
+
+// fill adds what is rolled up of the keys, and of all others together.
+func (r reading) fill(ctx context.Context, q *db.Queries, keys []string, cells map[metric.Cell]*metric.Counts) error {
+	keys = append([]string{}, keys...) // nil would be null
+	if r.grain == metric.Day {
+		return r.fillDays(ctx, q, keys, cells)
+	}
+	rows, err := q.SumQuarters(ctx, db.SumQuartersParams{
+		Keys: keys, Starts: r.starts, Ends: r.ends, TenantID: r.tenantID, Dimension: string(r.Dimension),
+	})
+	for _, row := range rows {
+		r.add(cells, row.Start, row.Named, row.GroupKey, counts(row))
 	}
 	return err
 }
 
-func (r reading) sum(ctx context.Context, q *db.Queries, keys []string, cells map[metric.Cell]*metric.Counts) error {
-	r.p.Keys = append([]string{}, keys...) // nil would be null
-	rows, err := q.SumMetrics(ctx, r.p)
+func (r reading) fillDays(ctx context.Context, q *db.Queries, keys []string, cells map[metric.Cell]*metric.Counts) error {
+	from, to := r.span()
+	p := db.ListMetricDaysParams{TenantID: r.tenantID, Dimension: string(r.Dimension), FromAt: from, ToAt: to, Keys: keys}
+	rows, err := q.ListMetricDays(ctx, p)
+	if err != nil {
+		return err
+	}
 	for _, row := range rows {
-		cell := metric.Cell{Window: int(row.WindowNumber), Group: metric.Group{Key: row.GroupKey, Other: !row.Named}}
-		metric.AddTo(cells, cell, metric.Counts{
-			Accepted: row.Accepted, Sent: row.Sent, Delivered: row.Delivered, Deferred: row.Deferred, Bounced: row.Bounced,
-			Failed: row.Failed, Complained: row.Complained, Opened: row.Opened, UniqueOpened: row.UniqueOpened,
-			AutomatedOpened: row.AutomatedOpened, Clicked: row.Clicked, UniqueClicked: row.UniqueClicked,
-			AutomatedClicked: row.AutomatedClicked, Unsubscribed: row.Unsubscribed, Suppressed: row.Suppressed,
-			Expired: row.Expired, Cancelled: row.Cancelled, Unknown: row.Unknown,
-		})
+		r.add(cells, row.Start, true, row.GroupKey, counts(db.SumQuartersRow(row)))
+	}
+	if !r.others {
+		return nil
+	}
+	others, err := q.SumOtherDays(ctx, db.SumOtherDaysParams(p))
+	for _, row := range others {
+		r.add(cells, row.Start, false, "", counts(db.SumQuartersRow(row)))
 	}
 	return err
+}
+
+// add adds the counts of a row to the cell of its window and group.
+func (r reading) add(cells map[metric.Cell]*metric.Counts, start time.Time, named bool, key string, c metric.Counts) {
+	window, found := slices.BinarySearchFunc(r.starts, start, time.Time.Compare)
+	if !found {
+		return
+	}
+	group := metric.Group{Other: true}
+	if named {
+		group = metric.Group{Key: key}
+	}
+	metric.AddTo(cells, metric.Cell{Window: window, Group: group}, c)
+}
+
+func counts(row db.SumQuartersRow) metric.Counts {
+	return metric.Counts{
+		Accepted: row.Accepted, Sent: row.Sent, Delivered: row.Delivered, Deferred: row.Deferred, Bounced: row.Bounced,
+		Failed: row.Failed, Complained: row.Complained, Opened: row.Opened, UniqueOpened: row.UniqueOpened,
+		AutomatedOpened: row.AutomatedOpened, Clicked: row.Clicked, UniqueClicked: row.UniqueClicked,
+		AutomatedClicked: row.AutomatedClicked, Unsubscribed: row.Unsubscribed, Suppressed: row.Suppressed,
+		Expired: row.Expired, Cancelled: row.Cancelled, Unknown: row.Unknown,
+	}
 }

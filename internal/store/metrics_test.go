@@ -312,5 +312,5 @@ func TestMetrics_Columns(t *testing.T) {
 	require.NoError(t, err)
 	var names map[string]int64
 	require.NoError(t, json.Unmarshal(raw, &names))
-	require.Len(t, names, ask[int](b, `SELECT count(*) FROM information_schema.columns WHERE table_name = 'metrics' AND data_type = 'bigint'`))
+	require.Len(t, names, ask[int](b, `SELECT count(*) FROM information_schema.columns WHERE table_name = 'metrics' AND data_type = 'integer'`))
 }

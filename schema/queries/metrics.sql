@@ -61,9 +61,9 @@ SELECT tenant_id, dimension, grain, at, key,
     accepted, sent, delivered, deferred, bounced, failed, complained, opened, unique_opened, automated_opened,
     clicked, unique_clicked, automated_clicked, unsubscribed, suppressed, expired, cancelled, unknown
 FROM jsonb_to_recordset(@counted::jsonb) AS r (tenant_id text, dimension text, grain text, at timestamptz, key text,
-    accepted bigint, sent bigint, delivered bigint, deferred bigint, bounced bigint, failed bigint, complained bigint,
-    opened bigint, unique_opened bigint, automated_opened bigint, clicked bigint, unique_clicked bigint, automated_clicked bigint,
-    unsubscribed bigint, suppressed bigint, expired bigint, cancelled bigint, unknown bigint)
+    accepted integer, sent integer, delivered integer, deferred integer, bounced integer, failed integer, complained integer,
+    opened integer, unique_opened integer, automated_opened integer, clicked integer, unique_clicked integer, automated_clicked integer,
+    unsubscribed integer, suppressed integer, expired integer, cancelled integer, unknown integer)
 ON CONFLICT (tenant_id, dimension, grain, at, key) DO UPDATE SET
     accepted = metrics.accepted + excluded.accepted, sent = metrics.sent + excluded.sent,
     delivered = metrics.delivered + excluded.delivered, deferred = metrics.deferred + excluded.deferred,
@@ -91,9 +91,9 @@ INSERT INTO metrics (tenant_id, dimension, grain, at, key,
     accepted, sent, delivered, deferred, bounced, failed, complained, opened, unique_opened, automated_opened, clicked,
     unique_clicked, automated_clicked, unsubscribed, suppressed, expired, cancelled, unknown)
 SELECT m.tenant_id, m.dimension, 'day', w.day, m.key,
-    sum(m.accepted), sum(m.sent), sum(m.delivered), sum(m.deferred), sum(m.bounced), sum(m.failed), sum(m.complained),
-    sum(m.opened), sum(m.unique_opened), sum(m.automated_opened), sum(m.clicked), sum(m.unique_clicked),
-    sum(m.automated_clicked), sum(m.unsubscribed), sum(m.suppressed), sum(m.expired), sum(m.cancelled), sum(m.unknown)
+    sum(m.accepted)::integer, sum(m.sent)::integer, sum(m.delivered)::integer, sum(m.deferred)::integer, sum(m.bounced)::integer, sum(m.failed)::integer, sum(m.complained)::integer,
+    sum(m.opened)::integer, sum(m.unique_opened)::integer, sum(m.automated_opened)::integer, sum(m.clicked)::integer, sum(m.unique_clicked)::integer,
+    sum(m.automated_clicked)::integer, sum(m.unsubscribed)::integer, sum(m.suppressed)::integer, sum(m.expired)::integer, sum(m.cancelled)::integer, sum(m.unknown)::integer
 FROM (SELECT unnest(@days::timestamptz[]) AS day, unnest(@starts::timestamptz[]) AS start, unnest(@ends::timestamptz[]) AS stop) w
     JOIN metrics m ON m.at >= w.start AND m.at < w.stop
 WHERE m.tenant_id = @tenant_id AND m.dimension = ANY(ARRAY['total', 'template', 'tag', 'domain']) AND m.grain = 'quarter'
@@ -109,9 +109,9 @@ FROM metrics m
 WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = @grain AND m.at >= @from_at AND m.at < @to_at
 GROUP BY m.key;
 
--- name: SumMetrics :many
--- Sums of the windows, of each of the keys, and of all others together (not named).
-SELECT w.number::integer AS window_number, coalesce(CASE WHEN m.key = ANY(@keys::text[]) THEN m.key END, '')::text AS group_key, (m.key = ANY(@keys::text[]))::boolean AS named,
+-- name: SumMetricsOfKeys :many
+-- Sums of one window by key.
+SELECT @from_at::timestamptz AS start, m.key AS group_key, true AS named,
     sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
     sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
     sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
@@ -119,7 +119,51 @@ SELECT w.number::integer AS window_number, coalesce(CASE WHEN m.key = ANY(@keys:
     sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
     sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
     sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
-FROM (SELECT unnest(@numbers::integer[]) AS number, unnest(@starts::timestamptz[]) AS start, unnest(@ends::timestamptz[]) AS stop) w
+FROM metrics m
+WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = @grain AND m.at >= @from_at AND m.at < @to_at
+GROUP BY m.key;
+
+-- name: ListMetricDays :many
+-- Days as they are, of some keys.
+SELECT m.at::timestamptz AS start, m.key AS group_key, true AS named,
+    m.accepted::bigint AS accepted, m.sent::bigint AS sent, m.delivered::bigint AS delivered,
+    m.deferred::bigint AS deferred, m.bounced::bigint AS bounced, m.failed::bigint AS failed,
+    m.complained::bigint AS complained, m.opened::bigint AS opened, m.unique_opened::bigint AS unique_opened,
+    m.automated_opened::bigint AS automated_opened, m.clicked::bigint AS clicked,
+    m.unique_clicked::bigint AS unique_clicked, m.automated_clicked::bigint AS automated_clicked,
+    m.unsubscribed::bigint AS unsubscribed, m.suppressed::bigint AS suppressed, m.expired::bigint AS expired,
+    m.cancelled::bigint AS cancelled, m.unknown::bigint AS unknown
+FROM metrics m
+WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = 'day' AND m.at >= @from_at AND m.at < @to_at
+    AND m.key = ANY(@keys::text[]);
+
+-- name: SumOtherDays :many
+-- Days of all other keys together.
+SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
+    sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
+    sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
+    sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
+    sum(m.automated_opened)::bigint AS automated_opened, sum(m.clicked)::bigint AS clicked,
+    sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
+    sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
+    sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
+FROM metrics m
+WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = 'day' AND m.at >= @from_at AND m.at < @to_at
+    AND m.key <> ALL(@keys::text[])
+GROUP BY m.at;
+
+-- name: SumQuarters :many
+-- Sums of windows that are made of quarters, of each of some keys, and of all others together (not named).
+SELECT w.start::timestamptz AS start, coalesce(CASE WHEN m.key = ANY(@keys::text[]) THEN m.key END, '')::text AS group_key,
+    (m.key = ANY(@keys::text[]))::boolean AS named,
+    sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
+    sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
+    sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
+    sum(m.automated_opened)::bigint AS automated_opened, sum(m.clicked)::bigint AS clicked,
+    sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
+    sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
+    sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
+FROM (SELECT unnest(@starts::timestamptz[]) AS start, unnest(@ends::timestamptz[]) AS stop) w
     JOIN metrics m ON m.at >= w.start AND m.at < w.stop
-WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = @grain
+WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = 'quarter'
 GROUP BY 1, 2, 3;

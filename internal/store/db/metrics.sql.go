@@ -21,9 +21,9 @@ SELECT tenant_id, dimension, grain, at, key,
     accepted, sent, delivered, deferred, bounced, failed, complained, opened, unique_opened, automated_opened,
     clicked, unique_clicked, automated_clicked, unsubscribed, suppressed, expired, cancelled, unknown
 FROM jsonb_to_recordset($1::jsonb) AS r (tenant_id text, dimension text, grain text, at timestamptz, key text,
-    accepted bigint, sent bigint, delivered bigint, deferred bigint, bounced bigint, failed bigint, complained bigint,
-    opened bigint, unique_opened bigint, automated_opened bigint, clicked bigint, unique_clicked bigint, automated_clicked bigint,
-    unsubscribed bigint, suppressed bigint, expired bigint, cancelled bigint, unknown bigint)
+    accepted integer, sent integer, delivered integer, deferred integer, bounced integer, failed integer, complained integer,
+    opened integer, unique_opened integer, automated_opened integer, clicked integer, unique_clicked integer, automated_clicked integer,
+    unsubscribed integer, suppressed integer, expired integer, cancelled integer, unknown integer)
 ON CONFLICT (tenant_id, dimension, grain, at, key) DO UPDATE SET
     accepted = metrics.accepted + excluded.accepted, sent = metrics.sent + excluded.sent,
     delivered = metrics.delivered + excluded.delivered, deferred = metrics.deferred + excluded.deferred,
@@ -225,6 +225,101 @@ func (q *Queries) ListFacts(ctx context.Context, arg ListFactsParams) ([]ListFac
 	return items, nil
 }
 
+const listMetricDays = `-- name: ListMetricDays :many
+SELECT m.at::timestamptz AS start, m.key AS group_key, true AS named,
+    m.accepted::bigint AS accepted, m.sent::bigint AS sent, m.delivered::bigint AS delivered,
+    m.deferred::bigint AS deferred, m.bounced::bigint AS bounced, m.failed::bigint AS failed,
+    m.complained::bigint AS complained, m.opened::bigint AS opened, m.unique_opened::bigint AS unique_opened,
+    m.automated_opened::bigint AS automated_opened, m.clicked::bigint AS clicked,
+    m.unique_clicked::bigint AS unique_clicked, m.automated_clicked::bigint AS automated_clicked,
+    m.unsubscribed::bigint AS unsubscribed, m.suppressed::bigint AS suppressed, m.expired::bigint AS expired,
+    m.cancelled::bigint AS cancelled, m.unknown::bigint AS unknown
+FROM metrics m
+WHERE m.tenant_id = $1 AND m.dimension = $2 AND m.grain = 'day' AND m.at >= $3 AND m.at < $4
+    AND m.key = ANY($5::text[])
+`
+
+type ListMetricDaysParams struct {
+	TenantID  string
+	Dimension string
+	FromAt    time.Time
+	ToAt      time.Time
+	Keys      []string
+}
+
+type ListMetricDaysRow struct {
+	Start            time.Time
+	GroupKey         string
+	Named            bool
+	Accepted         int64
+	Sent             int64
+	Delivered        int64
+	Deferred         int64
+	Bounced          int64
+	Failed           int64
+	Complained       int64
+	Opened           int64
+	UniqueOpened     int64
+	AutomatedOpened  int64
+	Clicked          int64
+	UniqueClicked    int64
+	AutomatedClicked int64
+	Unsubscribed     int64
+	Suppressed       int64
+	Expired          int64
+	Cancelled        int64
+	Unknown          int64
+}
+
+// Days as they are, of some keys.
+func (q *Queries) ListMetricDays(ctx context.Context, arg ListMetricDaysParams) ([]ListMetricDaysRow, error) {
+	rows, err := q.db.Query(ctx, listMetricDays,
+		arg.TenantID,
+		arg.Dimension,
+		arg.FromAt,
+		arg.ToAt,
+		arg.Keys,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMetricDaysRow
+	for rows.Next() {
+		var i ListMetricDaysRow
+		if err := rows.Scan(
+			&i.Start,
+			&i.GroupKey,
+			&i.Named,
+			&i.Accepted,
+			&i.Sent,
+			&i.Delivered,
+			&i.Deferred,
+			&i.Bounced,
+			&i.Failed,
+			&i.Complained,
+			&i.Opened,
+			&i.UniqueOpened,
+			&i.AutomatedOpened,
+			&i.Clicked,
+			&i.UniqueClicked,
+			&i.AutomatedClicked,
+			&i.Unsubscribed,
+			&i.Suppressed,
+			&i.Expired,
+			&i.Cancelled,
+			&i.Unknown,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMetricUniques = `-- name: ListMetricUniques :many
 SELECT recipient_id, kind FROM metric_uniques WHERE tenant_id = $1 AND recipient_id = ANY($2::uuid[])
 `
@@ -307,9 +402,9 @@ INSERT INTO metrics (tenant_id, dimension, grain, at, key,
     accepted, sent, delivered, deferred, bounced, failed, complained, opened, unique_opened, automated_opened, clicked,
     unique_clicked, automated_clicked, unsubscribed, suppressed, expired, cancelled, unknown)
 SELECT m.tenant_id, m.dimension, 'day', w.day, m.key,
-    sum(m.accepted), sum(m.sent), sum(m.delivered), sum(m.deferred), sum(m.bounced), sum(m.failed), sum(m.complained),
-    sum(m.opened), sum(m.unique_opened), sum(m.automated_opened), sum(m.clicked), sum(m.unique_clicked),
-    sum(m.automated_clicked), sum(m.unsubscribed), sum(m.suppressed), sum(m.expired), sum(m.cancelled), sum(m.unknown)
+    sum(m.accepted)::integer, sum(m.sent)::integer, sum(m.delivered)::integer, sum(m.deferred)::integer, sum(m.bounced)::integer, sum(m.failed)::integer, sum(m.complained)::integer,
+    sum(m.opened)::integer, sum(m.unique_opened)::integer, sum(m.automated_opened)::integer, sum(m.clicked)::integer, sum(m.unique_clicked)::integer,
+    sum(m.automated_clicked)::integer, sum(m.unsubscribed)::integer, sum(m.suppressed)::integer, sum(m.expired)::integer, sum(m.cancelled)::integer, sum(m.unknown)::integer
 FROM (SELECT unnest($1::timestamptz[]) AS day, unnest($2::timestamptz[]) AS start, unnest($3::timestamptz[]) AS stop) w
     JOIN metrics m ON m.at >= w.start AND m.at < w.stop
 WHERE m.tenant_id = $4 AND m.dimension = ANY(ARRAY['total', 'template', 'tag', 'domain']) AND m.grain = 'quarter'
@@ -399,8 +494,8 @@ func (q *Queries) RankMetrics(ctx context.Context, arg RankMetricsParams) ([]Ran
 	return items, nil
 }
 
-const sumMetrics = `-- name: SumMetrics :many
-SELECT w.number::integer AS window_number, coalesce(CASE WHEN m.key = ANY($1::text[]) THEN m.key END, '')::text AS group_key, (m.key = ANY($1::text[]))::boolean AS named,
+const sumMetricsOfKeys = `-- name: SumMetricsOfKeys :many
+SELECT $1::timestamptz AS start, m.key AS group_key, true AS named,
     sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
     sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
     sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
@@ -408,24 +503,21 @@ SELECT w.number::integer AS window_number, coalesce(CASE WHEN m.key = ANY($1::te
     sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
     sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
     sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
-FROM (SELECT unnest($2::integer[]) AS number, unnest($3::timestamptz[]) AS start, unnest($4::timestamptz[]) AS stop) w
-    JOIN metrics m ON m.at >= w.start AND m.at < w.stop
-WHERE m.tenant_id = $5 AND m.dimension = $6 AND m.grain = $7
-GROUP BY 1, 2, 3
+FROM metrics m
+WHERE m.tenant_id = $2 AND m.dimension = $3 AND m.grain = $4 AND m.at >= $1 AND m.at < $5
+GROUP BY m.key
 `
 
-type SumMetricsParams struct {
-	Keys      []string
-	Numbers   []int32
-	Starts    []time.Time
-	Ends      []time.Time
+type SumMetricsOfKeysParams struct {
+	FromAt    time.Time
 	TenantID  string
 	Dimension string
 	Grain     string
+	ToAt      time.Time
 }
 
-type SumMetricsRow struct {
-	WindowNumber     int32
+type SumMetricsOfKeysRow struct {
+	Start            time.Time
 	GroupKey         string
 	Named            bool
 	Accepted         int64
@@ -448,26 +540,217 @@ type SumMetricsRow struct {
 	Unknown          int64
 }
 
-// Sums of the windows, of each of the keys, and of all others together (not named).
-func (q *Queries) SumMetrics(ctx context.Context, arg SumMetricsParams) ([]SumMetricsRow, error) {
-	rows, err := q.db.Query(ctx, sumMetrics,
-		arg.Keys,
-		arg.Numbers,
-		arg.Starts,
-		arg.Ends,
+// Sums of one window by key.
+func (q *Queries) SumMetricsOfKeys(ctx context.Context, arg SumMetricsOfKeysParams) ([]SumMetricsOfKeysRow, error) {
+	rows, err := q.db.Query(ctx, sumMetricsOfKeys,
+		arg.FromAt,
 		arg.TenantID,
 		arg.Dimension,
 		arg.Grain,
+		arg.ToAt,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []SumMetricsRow
+	var items []SumMetricsOfKeysRow
 	for rows.Next() {
-		var i SumMetricsRow
+		var i SumMetricsOfKeysRow
 		if err := rows.Scan(
-			&i.WindowNumber,
+			&i.Start,
+			&i.GroupKey,
+			&i.Named,
+			&i.Accepted,
+			&i.Sent,
+			&i.Delivered,
+			&i.Deferred,
+			&i.Bounced,
+			&i.Failed,
+			&i.Complained,
+			&i.Opened,
+			&i.UniqueOpened,
+			&i.AutomatedOpened,
+			&i.Clicked,
+			&i.UniqueClicked,
+			&i.AutomatedClicked,
+			&i.Unsubscribed,
+			&i.Suppressed,
+			&i.Expired,
+			&i.Cancelled,
+			&i.Unknown,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumOtherDays = `-- name: SumOtherDays :many
+SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
+    sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
+    sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
+    sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
+    sum(m.automated_opened)::bigint AS automated_opened, sum(m.clicked)::bigint AS clicked,
+    sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
+    sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
+    sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
+FROM metrics m
+WHERE m.tenant_id = $1 AND m.dimension = $2 AND m.grain = 'day' AND m.at >= $3 AND m.at < $4
+    AND m.key <> ALL($5::text[])
+GROUP BY m.at
+`
+
+type SumOtherDaysParams struct {
+	TenantID  string
+	Dimension string
+	FromAt    time.Time
+	ToAt      time.Time
+	Keys      []string
+}
+
+type SumOtherDaysRow struct {
+	Start            time.Time
+	GroupKey         string
+	Named            bool
+	Accepted         int64
+	Sent             int64
+	Delivered        int64
+	Deferred         int64
+	Bounced          int64
+	Failed           int64
+	Complained       int64
+	Opened           int64
+	UniqueOpened     int64
+	AutomatedOpened  int64
+	Clicked          int64
+	UniqueClicked    int64
+	AutomatedClicked int64
+	Unsubscribed     int64
+	Suppressed       int64
+	Expired          int64
+	Cancelled        int64
+	Unknown          int64
+}
+
+// Days of all other keys together.
+func (q *Queries) SumOtherDays(ctx context.Context, arg SumOtherDaysParams) ([]SumOtherDaysRow, error) {
+	rows, err := q.db.Query(ctx, sumOtherDays,
+		arg.TenantID,
+		arg.Dimension,
+		arg.FromAt,
+		arg.ToAt,
+		arg.Keys,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SumOtherDaysRow
+	for rows.Next() {
+		var i SumOtherDaysRow
+		if err := rows.Scan(
+			&i.Start,
+			&i.GroupKey,
+			&i.Named,
+			&i.Accepted,
+			&i.Sent,
+			&i.Delivered,
+			&i.Deferred,
+			&i.Bounced,
+			&i.Failed,
+			&i.Complained,
+			&i.Opened,
+			&i.UniqueOpened,
+			&i.AutomatedOpened,
+			&i.Clicked,
+			&i.UniqueClicked,
+			&i.AutomatedClicked,
+			&i.Unsubscribed,
+			&i.Suppressed,
+			&i.Expired,
+			&i.Cancelled,
+			&i.Unknown,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumQuarters = `-- name: SumQuarters :many
+SELECT w.start::timestamptz AS start, coalesce(CASE WHEN m.key = ANY($1::text[]) THEN m.key END, '')::text AS group_key,
+    (m.key = ANY($1::text[]))::boolean AS named,
+    sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
+    sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
+    sum(m.complained)::bigint AS complained, sum(m.opened)::bigint AS opened, sum(m.unique_opened)::bigint AS unique_opened,
+    sum(m.automated_opened)::bigint AS automated_opened, sum(m.clicked)::bigint AS clicked,
+    sum(m.unique_clicked)::bigint AS unique_clicked, sum(m.automated_clicked)::bigint AS automated_clicked,
+    sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
+    sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
+FROM (SELECT unnest($2::timestamptz[]) AS start, unnest($3::timestamptz[]) AS stop) w
+    JOIN metrics m ON m.at >= w.start AND m.at < w.stop
+WHERE m.tenant_id = $4 AND m.dimension = $5 AND m.grain = 'quarter'
+GROUP BY 1, 2, 3
+`
+
+type SumQuartersParams struct {
+	Keys      []string
+	Starts    []time.Time
+	Ends      []time.Time
+	TenantID  string
+	Dimension string
+}
+
+type SumQuartersRow struct {
+	Start            time.Time
+	GroupKey         string
+	Named            bool
+	Accepted         int64
+	Sent             int64
+	Delivered        int64
+	Deferred         int64
+	Bounced          int64
+	Failed           int64
+	Complained       int64
+	Opened           int64
+	UniqueOpened     int64
+	AutomatedOpened  int64
+	Clicked          int64
+	UniqueClicked    int64
+	AutomatedClicked int64
+	Unsubscribed     int64
+	Suppressed       int64
+	Expired          int64
+	Cancelled        int64
+	Unknown          int64
+}
+
+// Sums of windows that are made of quarters, of each of some keys, and of all others together (not named).
+func (q *Queries) SumQuarters(ctx context.Context, arg SumQuartersParams) ([]SumQuartersRow, error) {
+	rows, err := q.db.Query(ctx, sumQuarters,
+		arg.Keys,
+		arg.Starts,
+		arg.Ends,
+		arg.TenantID,
+		arg.Dimension,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SumQuartersRow
+	for rows.Next() {
+		var i SumQuartersRow
+		if err := rows.Scan(
+			&i.Start,
 			&i.GroupKey,
 			&i.Named,
 			&i.Accepted,
