@@ -109,6 +109,7 @@ func New(cfg Config) *Server {
 	s.registerEventStream()
 	s.registerWebhooks()
 	s.registerWebhookCalls()
+	s.registerMetrics()
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerAuditLog()

@@ -206,6 +206,7 @@ const (
 	EventsRead     CreateAPIKeyScopes = "events:read"
 	KeysRead       CreateAPIKeyScopes = "keys:read"
 	KeysWrite      CreateAPIKeyScopes = "keys:write"
+	MetricsRead    CreateAPIKeyScopes = "metrics:read"
 	TemplatesRead  CreateAPIKeyScopes = "templates:read"
 	TemplatesWrite CreateAPIKeyScopes = "templates:write"
 	TenantsRead    CreateAPIKeyScopes = "tenants:read"
@@ -228,6 +229,8 @@ func (e CreateAPIKeyScopes) Valid() bool {
 	case KeysRead:
 		return true
 	case KeysWrite:
+		return true
+	case MetricsRead:
 		return true
 	case TemplatesRead:
 		return true
@@ -429,6 +432,48 @@ func (e ListedTenantStatus) Valid() bool {
 	case ListedTenantStatusDeleting:
 		return true
 	case ListedTenantStatusProvisioning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MetricsGroupBy.
+const (
+	MetricsGroupByDomain   MetricsGroupBy = "domain"
+	MetricsGroupByTag      MetricsGroupBy = "tag"
+	MetricsGroupByTemplate MetricsGroupBy = "template"
+)
+
+// Valid indicates whether the value is a known member of the MetricsGroupBy enum.
+func (e MetricsGroupBy) Valid() bool {
+	switch e {
+	case MetricsGroupByDomain:
+		return true
+	case MetricsGroupByTag:
+		return true
+	case MetricsGroupByTemplate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MetricsInterval.
+const (
+	MetricsIntervalDay   MetricsInterval = "day"
+	MetricsIntervalHour  MetricsInterval = "hour"
+	MetricsIntervalTotal MetricsInterval = "total"
+)
+
+// Valid indicates whether the value is a known member of the MetricsInterval enum.
+func (e MetricsInterval) Valid() bool {
+	switch e {
+	case MetricsIntervalDay:
+		return true
+	case MetricsIntervalHour:
+		return true
+	case MetricsIntervalTotal:
 		return true
 	default:
 		return false
@@ -1014,6 +1059,66 @@ func (e StreamEventsParamsType) Valid() bool {
 	case StreamEventsParamsTypeQuotaWarning:
 		return true
 	case StreamEventsParamsTypeWebhookDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetMetricsParamsInterval.
+const (
+	GetMetricsParamsIntervalDay   GetMetricsParamsInterval = "day"
+	GetMetricsParamsIntervalHour  GetMetricsParamsInterval = "hour"
+	GetMetricsParamsIntervalTotal GetMetricsParamsInterval = "total"
+)
+
+// Valid indicates whether the value is a known member of the GetMetricsParamsInterval enum.
+func (e GetMetricsParamsInterval) Valid() bool {
+	switch e {
+	case GetMetricsParamsIntervalDay:
+		return true
+	case GetMetricsParamsIntervalHour:
+		return true
+	case GetMetricsParamsIntervalTotal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetMetricsParamsGroupBy.
+const (
+	GetMetricsParamsGroupByDomain   GetMetricsParamsGroupBy = "domain"
+	GetMetricsParamsGroupByTag      GetMetricsParamsGroupBy = "tag"
+	GetMetricsParamsGroupByTemplate GetMetricsParamsGroupBy = "template"
+)
+
+// Valid indicates whether the value is a known member of the GetMetricsParamsGroupBy enum.
+func (e GetMetricsParamsGroupBy) Valid() bool {
+	switch e {
+	case GetMetricsParamsGroupByDomain:
+		return true
+	case GetMetricsParamsGroupByTag:
+		return true
+	case GetMetricsParamsGroupByTemplate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetMetricsParamsFormat.
+const (
+	GetMetricsParamsFormatCsv  GetMetricsParamsFormat = "csv"
+	GetMetricsParamsFormatJson GetMetricsParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetMetricsParamsFormat enum.
+func (e GetMetricsParamsFormat) Valid() bool {
+	switch e {
+	case GetMetricsParamsFormatCsv:
+		return true
+	case GetMetricsParamsFormatJson:
 		return true
 	default:
 		return false
@@ -1873,6 +1978,123 @@ type ListedTenant struct {
 
 // ListedTenantStatus defines model for ListedTenant.Status.
 type ListedTenantStatus string
+
+// Metrics defines model for Metrics.
+type Metrics struct {
+	// From Beginning of the first interval
+	From     time.Time       `json:"from"`
+	GroupBy  *MetricsGroupBy `json:"groupBy"`
+	Interval MetricsInterval `json:"interval"`
+
+	// Items By interval, then by group, those with the most events in the whole time first. Without groupBy there is an item for each interval, with it for each in which the group has events
+	Items []MetricsRow `json:"items"`
+
+	// Timezone In which days are; hours are those of UTC
+	//
+	// Examples: Europe/Berlin
+	Timezone string `json:"timezone"`
+
+	// To End of the last interval
+	To time.Time `json:"to"`
+}
+
+// MetricsGroupBy defines model for Metrics.GroupBy.
+type MetricsGroupBy string
+
+// MetricsInterval defines model for Metrics.Interval.
+type MetricsInterval string
+
+// MetricsRow defines model for MetricsRow.
+type MetricsRow struct {
+	// Accepted Recipients of emails that were accepted
+	Accepted int64 `json:"accepted"`
+
+	// AutomatedClicked Clicks by programs, which are not in clicked
+	AutomatedClicked int64 `json:"automatedClicked"`
+
+	// AutomatedOpened Opens by programs, which are not in opened
+	AutomatedOpened int64 `json:"automatedOpened"`
+
+	// BounceRate bounced / (reached + bounced)
+	BounceRate *float64 `json:"bounceRate"`
+
+	// Bounced Refused for good
+	Bounced int64 `json:"bounced"`
+
+	// Cancelled Taken back before they were sent
+	Cancelled int64 `json:"cancelled"`
+
+	// ClickRate uniqueClicked / reached
+	ClickRate *float64 `json:"clickRate"`
+
+	// ClickToOpenRate uniqueClicked / uniqueOpened
+	ClickToOpenRate *float64 `json:"clickToOpenRate"`
+
+	// Clicked Clicks by people, also repeated ones
+	Clicked int64 `json:"clicked"`
+
+	// Complained Reported as unwanted by the recipient
+	Complained int64 `json:"complained"`
+
+	// ComplaintRate complained / reached
+	ComplaintRate *float64 `json:"complaintRate"`
+
+	// Deferred Attempts that were refused for now; a recipient may have several
+	Deferred int64 `json:"deferred"`
+
+	// Delivered Taken by the recipient's own mail server, or confirmed by it
+	Delivered int64 `json:"delivered"`
+
+	// DeliveryRate reached / (reached + bounced + failed + expired), where reached is the greater of sent and delivered
+	DeliveryRate *float64 `json:"deliveryRate"`
+
+	// End Its end, which is not in it any more
+	End time.Time `json:"end"`
+
+	// Expired Not sent in time
+	Expired int64 `json:"expired"`
+
+	// Failed Given up
+	Failed int64 `json:"failed"`
+
+	// Group Name of the template, the tag or domain; empty: emails or recipients without one. null without groupBy, and for other
+	//
+	// Examples: welcome
+	Group *string `json:"group"`
+
+	// OpenRate uniqueOpened / reached
+	OpenRate *float64 `json:"openRate"`
+
+	// Opened Opens by people, also repeated ones
+	Opened int64 `json:"opened"`
+
+	// Other All groups together that are not among the 100 with the most events
+	Other bool `json:"other"`
+
+	// Sent Handed to a mail server that relays
+	Sent int64 `json:"sent"`
+
+	// Start Beginning of the interval
+	Start time.Time `json:"start"`
+
+	// Suppressed Not sent, since the address is suppressed
+	Suppressed int64 `json:"suppressed"`
+
+	// UniqueClicked Recipients that clicked for the first time
+	UniqueClicked int64 `json:"uniqueClicked"`
+
+	// UniqueOpened Recipients that opened for the first time
+	UniqueOpened int64 `json:"uniqueOpened"`
+
+	// Unknown Attempts that were cut off before their outcome was known
+	Unknown int64 `json:"unknown"`
+
+	// UnsubscribeRate unsubscribed / reached
+	UnsubscribeRate *float64 `json:"unsubscribeRate"`
+
+	// Unsubscribed Unsubscribed by the recipient
+	Unsubscribed int64 `json:"unsubscribed"`
+}
 
 // NewAPIKey defines model for NewAPIKey.
 type NewAPIKey struct {
@@ -2931,6 +3153,36 @@ type StreamEventsParams struct {
 // StreamEventsParamsType defines parameters for StreamEvents.
 type StreamEventsParamsType string
 
+// GetMetricsParams defines parameters for GetMetrics.
+type GetMetricsParams struct {
+	// From A time (RFC 3339), or a date in the tenant's time zone; the interval that has it is the first. Default: 30 days before to, with interval=hour one day
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To A time (RFC 3339), or a date, which is in it; the interval before it is the last. Default: now
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Interval hour: hours of UTC, at most 31 days; day: days of the tenant's time zone, at most 400; total: such days together. With groupBy at most 99 hours or days
+	Interval *GetMetricsParamsInterval `form:"interval,omitempty" json:"interval,omitempty"`
+
+	// GroupBy Count each template, tag or domain of the recipient apart: the 100 with the most events, and all others together. An email with several tags is in the count of each
+	GroupBy *GetMetricsParamsGroupBy `form:"groupBy,omitempty" json:"groupBy,omitempty"`
+
+	// Format csv answers with text/csv, as Accept: text/csv does
+	Format *GetMetricsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// GetMetricsParamsInterval defines parameters for GetMetrics.
+type GetMetricsParamsInterval string
+
+// GetMetricsParamsGroupBy defines parameters for GetMetrics.
+type GetMetricsParamsGroupBy string
+
+// GetMetricsParamsFormat defines parameters for GetMetrics.
+type GetMetricsParamsFormat string
+
 // ListOperatorKeysParams defines parameters for ListOperatorKeys.
 type ListOperatorKeysParams struct {
 	// Limit How many at the most
@@ -3653,6 +3905,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/events/stream (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMetrics Count what happened
+	//
+	// Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of. Needs the scope `metrics:read`.
+	//
+	// Corresponds with GET /api/v1/metrics (the `GetMetrics` operationId).
+	GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperatorKeys List operator keys
 	//
@@ -4540,6 +4799,23 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 // Corresponds with GET /api/v1/events/stream (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMetrics Count what happened
+//
+// Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of. Needs the scope `metrics:read`.
+//
+// Corresponds with GET /api/v1/metrics (the `GetMetrics` operationId).
+func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMetricsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7055,6 +7331,123 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 			}
 
 			req.Header.Set("Last-Event-ID", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetMetricsRequest constructs an http.Request for the GetMetrics method
+func NewGetMetricsRequest(server string, params *GetMetricsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/metrics")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Interval != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "interval", *params.Interval, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.GroupBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "groupBy", *params.GroupBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
 		}
 
 	}
@@ -9600,6 +9993,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/events/stream (the `StreamEvents` operationId).
 	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
+	// GetMetricsWithResponse Count what happened
+	//
+	// Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of. Needs the scope `metrics:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/metrics (the `GetMetrics` operationId).
+	GetMetricsWithResponse(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*GetMetricsResponse, error)
 
 	// ListOperatorKeysWithResponse List operator keys
 	//
@@ -12716,6 +13118,111 @@ func (r StreamEventsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMetricsResponse200Headers the declared response headers of an HTTP 200 response for GetMetrics
+type GetMetricsResponse200Headers struct {
+	ContentDisposition *string
+	ContentType        *string
+}
+
+type GetMetricsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Metrics
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMetricsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMetricsResponse) GetJSON200() *Metrics {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetMetricsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMetricsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMetricsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMetricsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMetricsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16863,6 +17370,21 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, para
 	return ParseStreamEventsResponse(rsp)
 }
 
+// GetMetricsWithResponse Count what happened
+//
+// Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of. Needs the scope `metrics:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/metrics (the `GetMetrics` operationId).
+func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*GetMetricsResponse, error) {
+	rsp, err := c.GetMetrics(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMetricsResponse(rsp)
+}
+
 // ListOperatorKeysWithResponse List operator keys
 //
 // Needs the scope `keys:read`.
@@ -19984,6 +20506,111 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 		}
 		response.ApplicationproblemJSON503 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetMetricsResponse parses an HTTP response from a GetMetricsWithResponse call
+func ParseGetMetricsResponse(rsp *http.Response) (*GetMetricsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMetricsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Metrics
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMetricsResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("Content-Type"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Type", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentType = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

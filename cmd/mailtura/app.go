@@ -139,6 +139,7 @@ func run(ctx context.Context, s settings, api *listening, worker bool, ready fun
 	group.Go(func() error { a.dispatcher.Release(ctx); return nil })
 	if worker {
 		group.Go(func() error { a.summarize(ctx); return nil })
+		group.Go(func() error { a.rollMetrics(ctx); return nil })
 		group.Go(func() error { return a.work(ctx) })
 	}
 	if api != nil {
@@ -226,7 +227,8 @@ func (a *app) work(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) summarize(ctx context.Context) { worker.Summarize(ctx, a.store, a.log) }
+func (a *app) summarize(ctx context.Context)   { worker.Summarize(ctx, a.store, a.log) }
+func (a *app) rollMetrics(ctx context.Context) { worker.RollMetrics(ctx, a.store, a.log) }
 
 func (a *app) dkimKeys() (dkim.Keys, error) {
 	if a.DKIMKeys == "" {

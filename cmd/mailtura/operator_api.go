@@ -152,7 +152,8 @@ func problem(status string, body []byte) error {
 		}
 	}
 	switch p.Code {
-	case "precondition_failed", "tenant_exists", "tenant_not_found", "tenant_deleting", "template_exists", "template_not_found", "key_not_found",
+	case "precondition_failed", "tenant_exists", "tenant_not_found", "tenant_deleting",
+		"template_exists", "template_not_found", "key_not_found",
 		"idempotency_key_reused", "idempotency_key_in_progress":
 		return fmt.Errorf("%w: %s", errMovedOn, text)
 	}

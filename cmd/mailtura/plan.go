@@ -89,7 +89,7 @@ func readConfiguration(file string) ([]plan.Tenant, error) {
 	defer folder.Close() //nolint:errcheck // was only read
 	want, err := plan.Parse(text, plan.Source{Files: folder.FS(), Env: os.LookupEnv, Now: time.Now()})
 	if err != nil {
-		return nil, errors.New(file + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+file+": ")) //nolint:forbidigo // for the operator
+		return nil, errors.New(file + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+file+": "))
 	}
 	for _, t := range want {
 		for i, key := range t.APIKeys {

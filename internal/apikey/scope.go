@@ -14,6 +14,7 @@ const (
 	EventsRead     Scope = "events:read"
 	KeysRead       Scope = "keys:read"
 	KeysWrite      Scope = "keys:write"
+	MetricsRead    Scope = "metrics:read"
 	TenantsRead    Scope = "tenants:read" // of operator keys, as the next
 	TenantsWrite   Scope = "tenants:write"
 	AuditRead      Scope = "audit:read"
@@ -24,7 +25,7 @@ const (
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
 	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
-	all = append(all, WebhooksRead, WebhooksWrite)
+	all = append(all, WebhooksRead, WebhooksWrite, MetricsRead)
 	if kind == Operator {
 		all = append(all, TenantsRead, TenantsWrite, AuditRead)
 	}

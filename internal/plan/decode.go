@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -87,7 +88,8 @@ func unreadable(text []byte) *Problem {
 			depth = max(0, depth-1)
 		}
 	}
-	if most > 10_000 || strings.Contains(string(text), strings.Repeat("- ", 1000)) || strings.Contains(string(text), strings.Repeat("? ", 1000)) {
+	chain := func(mark string) bool { return bytes.Contains(text, bytes.Repeat([]byte(mark), 1000)) }
+	if most > 10_000 || chain("- ") || chain("? ") {
 		return &Problem{position: start, Message: "the file is nested too deeply"}
 	}
 	return nil

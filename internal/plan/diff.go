@@ -114,8 +114,8 @@ func Differences(have map[string]any, want Resource) (fields []Difference) {
 	}
 	maps.Copy(names, have)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if now, new := have[name], want.Fields[name]; encode(now) != encode(new) {
-			fields = append(fields, Difference{name, now, new, want.References[name]})
+		if now, next := have[name], want.Fields[name]; encode(now) != encode(next) {
+			fields = append(fields, Difference{name, now, next, want.References[name]})
 		}
 	}
 	return fields

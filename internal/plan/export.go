@@ -175,13 +175,16 @@ func exportText(s string) any {
 	return quoted(encode(s))
 }
 
+// odd are characters that YAML does not take as they are, or takes for the end of a line.
+func odd(r rune) bool {
+	return r != '\n' && unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || r == 0xfeff
+}
+
 // plain reports whether the block of lines that the encoder makes of a text is read as the same
 // text, which it is not with odd spaces at the ends of it or of its lines.
 func plain(s string) bool {
-	for _, r := range s {
-		if r < ' ' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff {
-			return false
-		}
+	if strings.ContainsFunc(s, odd) {
+		return false
 	}
 	first, _ := utf8.DecodeRuneInString(s)
 	if !unicode.IsLetter(first) && !unicode.IsDigit(first) && first != '<' {

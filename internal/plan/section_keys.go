@@ -14,7 +14,7 @@ import (
 // never has it.
 type APIKey struct {
 	Name       string         `json:"name" doc:"What it is for; a key of this name that is good is kept as it is" minLength:"1" maxLength:"100" example:"production"`
-	Scopes     []apikey.Scope `json:"scopes,omitempty" doc:"What it may do; default: everything that a tenant's key may" minItems:"1" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write"`
+	Scopes     []apikey.Scope `json:"scopes,omitempty" doc:"What it may do; default: everything that a tenant's key may" minItems:"1" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,metrics:read"`
 	ExpiresAt  *time.Time     `json:"expiresAt,omitempty" doc:"From then on it is refused; absent: never"`
 	SecretFile string         `json:"secretFile,omitempty" doc:"Where the key is written when it is made, for its owner only; relative to this file. Absent: apply prints it, once" example:"secrets/acme-corp.key"`
 }

@@ -57,7 +57,8 @@ func (p *reader) checkTemplate(tenantID string, e Template, at string) {
 	switch {
 	case p.blamed(at) || p.blamed(at+".name"):
 	case !templateName.MatchString(e.Name):
-		p.problem(at+".name", "a template has a name of 1 to 100 letters, digits, dots, underscores and hyphens, which starts with a letter or digit")
+		p.problem(at+".name", "a template has a name of 1 to 100 letters, digits, dots, underscores and hyphens, "+
+			"which starts with a letter or digit")
 	default:
 		p.once(at+".name", "template", tenantID+"/"+e.Name)
 	}

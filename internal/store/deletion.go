@@ -16,6 +16,7 @@ import (
 var TenantTables = []string{
 	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "events", "daily_usage",
 	"template_versions", "templates", "idempotency_keys", "api_keys", "webhook_retries", "webhook_deliveries", "webhooks",
+	"metric_cursors", "metrics", "metric_uniques", // the cursor first: a roller has it locked
 }
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
@@ -57,6 +58,9 @@ func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chu
 		"webhook_retries":    q.DeleteTenantWebhookRetries,
 		"webhook_deliveries": q.DeleteTenantWebhookDeliveries,
 		"webhooks":           q.DeleteTenantWebhooks,
+		"metrics":            q.DeleteTenantMetrics,
+		"metric_uniques":     q.DeleteTenantMetricUniques,
+		"metric_cursors":     q.DeleteTenantMetricCursors,
 	}[table]
 	if remove == nil {
 		return nil, fault.New(fault.Internal, "unknown_table", "table %q", table)

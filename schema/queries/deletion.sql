@@ -67,6 +67,18 @@ DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(
 DELETE FROM webhooks WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM webhooks WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantMetrics :execrows
+DELETE FROM metrics WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metrics WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantMetricUniques :execrows
+DELETE FROM metric_uniques WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metric_uniques WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantMetricCursors :execrows
+DELETE FROM metric_cursors WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metric_cursors WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: CountTenantRows :one
 -- Everything that is left of a tenant beside its own row, and what belongs to its emails.
 SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
@@ -75,6 +87,9 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM bulk_sends WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM events WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM metrics WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM metric_uniques WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM metric_cursors WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = @tenant_id::text)

@@ -424,6 +424,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count what happened
+         * @description Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of. Needs the scope `metrics:read`.
+         */
+        get: operations["get-metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operator-keys": {
         parameters: {
             query?: never;
@@ -1316,7 +1336,7 @@ export interface components {
              */
             name: string;
             /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "metrics:read" | "webhooks:read" | "webhooks:write")[];
         };
         CreateTemplate: {
             /**
@@ -1627,6 +1647,173 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             usage: components["schemas"]["TenantSummary"];
+        };
+        Metrics: {
+            /**
+             * Format: date-time
+             * @description Beginning of the first interval
+             */
+            from: string;
+            /** @enum {string|null} */
+            groupBy: "template" | "tag" | "domain" | null;
+            /** @enum {string} */
+            interval: "hour" | "day" | "total";
+            /** @description By interval, then by group, those with the most events in the whole time first. Without groupBy there is an item for each interval, with it for each in which the group has events */
+            items: components["schemas"]["MetricsRow"][];
+            /**
+             * @description In which days are; hours are those of UTC
+             * @example Europe/Berlin
+             */
+            timezone: string;
+            /**
+             * Format: date-time
+             * @description End of the last interval
+             */
+            to: string;
+        };
+        MetricsRow: {
+            /**
+             * Format: int64
+             * @description Recipients of emails that were accepted
+             */
+            accepted: number;
+            /**
+             * Format: int64
+             * @description Clicks by programs, which are not in clicked
+             */
+            automatedClicked: number;
+            /**
+             * Format: int64
+             * @description Opens by programs, which are not in opened
+             */
+            automatedOpened: number;
+            /**
+             * Format: double
+             * @description bounced / (reached + bounced)
+             */
+            bounceRate: number | null;
+            /**
+             * Format: int64
+             * @description Refused for good
+             */
+            bounced: number;
+            /**
+             * Format: int64
+             * @description Taken back before they were sent
+             */
+            cancelled: number;
+            /**
+             * Format: double
+             * @description uniqueClicked / reached
+             */
+            clickRate: number | null;
+            /**
+             * Format: double
+             * @description uniqueClicked / uniqueOpened
+             */
+            clickToOpenRate: number | null;
+            /**
+             * Format: int64
+             * @description Clicks by people, also repeated ones
+             */
+            clicked: number;
+            /**
+             * Format: int64
+             * @description Reported as unwanted by the recipient
+             */
+            complained: number;
+            /**
+             * Format: double
+             * @description complained / reached
+             */
+            complaintRate: number | null;
+            /**
+             * Format: int64
+             * @description Attempts that were refused for now; a recipient may have several
+             */
+            deferred: number;
+            /**
+             * Format: int64
+             * @description Taken by the recipient's own mail server, or confirmed by it
+             */
+            delivered: number;
+            /**
+             * Format: double
+             * @description reached / (reached + bounced + failed + expired), where reached is the greater of sent and delivered
+             */
+            deliveryRate: number | null;
+            /**
+             * Format: date-time
+             * @description Its end, which is not in it any more
+             */
+            end: string;
+            /**
+             * Format: int64
+             * @description Not sent in time
+             */
+            expired: number;
+            /**
+             * Format: int64
+             * @description Given up
+             */
+            failed: number;
+            /**
+             * @description Name of the template, the tag or domain; empty: emails or recipients without one. null without groupBy, and for other
+             * @example welcome
+             */
+            group: string | null;
+            /**
+             * Format: double
+             * @description uniqueOpened / reached
+             */
+            openRate: number | null;
+            /**
+             * Format: int64
+             * @description Opens by people, also repeated ones
+             */
+            opened: number;
+            /** @description All groups together that are not among the 100 with the most events */
+            other: boolean;
+            /**
+             * Format: int64
+             * @description Handed to a mail server that relays
+             */
+            sent: number;
+            /**
+             * Format: date-time
+             * @description Beginning of the interval
+             */
+            start: string;
+            /**
+             * Format: int64
+             * @description Not sent, since the address is suppressed
+             */
+            suppressed: number;
+            /**
+             * Format: int64
+             * @description Recipients that clicked for the first time
+             */
+            uniqueClicked: number;
+            /**
+             * Format: int64
+             * @description Recipients that opened for the first time
+             */
+            uniqueOpened: number;
+            /**
+             * Format: int64
+             * @description Attempts that were cut off before their outcome was known
+             */
+            unknown: number;
+            /**
+             * Format: double
+             * @description unsubscribed / reached
+             */
+            unsubscribeRate: number | null;
+            /**
+             * Format: int64
+             * @description Unsubscribed by the recipient
+             */
+            unsubscribed: number;
         };
         NewAPIKey: {
             /**
@@ -5168,6 +5355,115 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-metrics": {
+        parameters: {
+            query?: {
+                /** @description A time (RFC 3339), or a date in the tenant's time zone; the interval that has it is the first. Default: 30 days before to, with interval=hour one day */
+                from?: string;
+                /** @description A time (RFC 3339), or a date, which is in it; the interval before it is the last. Default: now */
+                to?: string;
+                /** @description hour: hours of UTC, at most 31 days; day: days of the tenant's time zone, at most 400; total: such days together. With groupBy at most 99 hours or days */
+                interval?: "hour" | "day" | "total";
+                /** @description Count each template, tag or domain of the recipient apart: the 100 with the most events, and all others together. An email with several tags is in the count of each */
+                groupBy?: "template" | "tag" | "domain";
+                /** @description csv answers with text/csv, as Accept: text/csv does */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metrics"];
+                    "text/csv": string;
                 };
             };
             /** @description Bad Request */

@@ -18,6 +18,9 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_sends WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM events WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM metrics WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM metric_uniques WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM metric_cursors WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
@@ -182,6 +185,45 @@ DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantIdempotencyKeys(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantIdempotencyKeys, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantMetricCursors = `-- name: DeleteTenantMetricCursors :execrows
+DELETE FROM metric_cursors WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metric_cursors WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantMetricCursors(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantMetricCursors, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantMetricUniques = `-- name: DeleteTenantMetricUniques :execrows
+DELETE FROM metric_uniques WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metric_uniques WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantMetricUniques(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantMetricUniques, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantMetrics = `-- name: DeleteTenantMetrics :execrows
+DELETE FROM metrics WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM metrics WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantMetrics(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantMetrics, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}
