@@ -89,7 +89,7 @@ func TestWebhooks_Refusals(t *testing.T) {
 		require.NotContains(t, a.Body, "hunter2")
 	}
 	for body, want := range map[string]string{
-		`{"url":"http://acme.com/"}`: "body.url invalid_url", `{"events":["x"]}`: "body.events[0] unknown_event", `{"url":null}`: "body.url invalid_value",
+		`{"url":"http://acme.com/"}`: "body.url invalid_url", `{"events":["x"]}`: "body.events[0] unknown_event", `{"url":null}`: "body.url invalid_url", `{"events":null}`: "body.events required",
 		`{"secret":"x"}`: "body.secret unknown_field",
 	} {
 		require.Contains(t, b.ask(http.MethodPatch, webhooksPath+"/"+made.ID, key, body).fields(422, "validation_failed"), want, body)
