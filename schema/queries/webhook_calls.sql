@@ -2,11 +2,12 @@
 SELECT EXISTS (SELECT FROM webhooks WHERE enabled);
 
 -- name: WakeWebhooks :many
--- Webhooks with something to do, claimed for a while. Where nothing of what has happened is
+-- Webhooks with something to do, claimed for a while. None are of a tenant that is being deleted. Where nothing of what has happened is
 -- of its events, the webhook is only taken past it.
 WITH behind AS MATERIALIZED (
     SELECT w.tenant_id, w.id, w.cursor, w.events, h.horizon, d.due
-    FROM webhooks w CROSS JOIN (SELECT events_horizon() AS horizon OFFSET 0) h
+    FROM webhooks w JOIN tenants t ON t.id = w.tenant_id AND t.status <> 'deleting'
+        CROSS JOIN (SELECT events_horizon() AS horizon OFFSET 0) h
         CROSS JOIN LATERAL (SELECT (SELECT r.next_at FROM webhook_retries r
             WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id ORDER BY r.next_at LIMIT 1) <= @now IS TRUE AS due OFFSET 0) d
     WHERE w.enabled AND w.quiet_until <= @now
@@ -26,9 +27,9 @@ FROM looked l WHERE w.tenant_id = l.tenant_id AND w.id = l.id
 RETURNING w.tenant_id, w.id, l.due::boolean AS due;
 
 -- name: ClaimWebhook :one
--- The webhook, for a workflow that is at it.
-UPDATE webhooks SET quiet_until = greatest(quiet_until, @until)
-WHERE tenant_id = @tenant_id AND id = @id
+-- The webhook, for a workflow that is at it, unless its tenant is being deleted.
+UPDATE webhooks w SET quiet_until = greatest(w.quiet_until, @until)
+WHERE w.tenant_id = @tenant_id AND w.id = @id AND EXISTS (SELECT FROM tenants t WHERE t.id = @tenant_id AND t.status <> 'deleting')
 RETURNING *;
 
 -- name: ListWebhookEvents :many

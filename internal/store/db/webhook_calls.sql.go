@@ -14,8 +14,8 @@ import (
 )
 
 const claimWebhook = `-- name: ClaimWebhook :one
-UPDATE webhooks SET quiet_until = greatest(quiet_until, $1)
-WHERE tenant_id = $2 AND id = $3
+UPDATE webhooks w SET quiet_until = greatest(w.quiet_until, $1)
+WHERE w.tenant_id = $2 AND w.id = $3 AND EXISTS (SELECT FROM tenants t WHERE t.id = $2 AND t.status <> 'deleting')
 RETURNING tenant_id, id, url, events, enabled, disabled_reason, disabled_at, secret, old_secret, old_secret_ends, cursor, quiet_until, failures, failing_since, created_at, updated_at
 `
 
@@ -25,7 +25,7 @@ type ClaimWebhookParams struct {
 	ID       uuid.UUID
 }
 
-// The webhook, for a workflow that is at it.
+// The webhook, for a workflow that is at it, unless its tenant is being deleted.
 func (q *Queries) ClaimWebhook(ctx context.Context, arg ClaimWebhookParams) (Webhook, error) {
 	row := q.db.QueryRow(ctx, claimWebhook, arg.Until, arg.TenantID, arg.ID)
 	var i Webhook
@@ -256,7 +256,8 @@ func (q *Queries) RestWebhook(ctx context.Context, arg RestWebhookParams) error 
 const wakeWebhooks = `-- name: WakeWebhooks :many
 WITH behind AS MATERIALIZED (
     SELECT w.tenant_id, w.id, w.cursor, w.events, h.horizon, d.due
-    FROM webhooks w CROSS JOIN (SELECT events_horizon() AS horizon OFFSET 0) h
+    FROM webhooks w JOIN tenants t ON t.id = w.tenant_id AND t.status <> 'deleting'
+        CROSS JOIN (SELECT events_horizon() AS horizon OFFSET 0) h
         CROSS JOIN LATERAL (SELECT (SELECT r.next_at FROM webhook_retries r
             WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id ORDER BY r.next_at LIMIT 1) <= $2 IS TRUE AS due OFFSET 0) d
     WHERE w.enabled AND w.quiet_until <= $2
@@ -288,7 +289,7 @@ type WakeWebhooksRow struct {
 	Due      bool
 }
 
-// Webhooks with something to do, claimed for a while. Where nothing of what has happened is
+// Webhooks with something to do, claimed for a while. None are of a tenant that is being deleted. Where nothing of what has happened is
 // of its events, the webhook is only taken past it.
 func (q *Queries) WakeWebhooks(ctx context.Context, arg WakeWebhooksParams) ([]WakeWebhooksRow, error) {
 	rows, err := q.db.Query(ctx, wakeWebhooks, arg.Until, arg.Now, arg.Count)
