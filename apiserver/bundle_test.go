@@ -23,12 +23,14 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
+	"github.com/mailtura/mailtura/internal/keyring"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/temporalconn"
 	"github.com/mailtura/mailtura/internal/tenant"
 	"github.com/mailtura/mailtura/internal/testkit"
+	"github.com/mailtura/mailtura/internal/webhookhttp"
 )
 
 const (
@@ -42,6 +44,15 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 var engine = sync.OnceValues(func() (*template.Engine, error) {
 	return template.NewEngine(template.Config{VMs: 2, Timeout: 10 * time.Second})
 })
+
+// masterKeys seal the secrets of all tests.
+var masterKeys = func() *keyring.Keyring {
+	keys, err := keyring.Parse(keyring.NewKey())
+	if err != nil {
+		panic(err)
+	}
+	return keys
+}()
 
 // bundle is an API with everything real but Temporal, which is away.
 type bundle struct {
@@ -87,6 +98,7 @@ func (b *bundle) process(temporal client.Client, templates *template.Engine, cha
 		Store: b.store, Intake: acceptor, Resume: b.handOn, Flow: flow.NewClient(temporal, nil), Templates: templates,
 		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
 		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
+		Webhooks: apiserver.Webhooks{Keys: masterKeys, Caller: webhookhttp.New(webhookhttp.Config{Loopback: true}), Loopback: true},
 	}
 	for _, f := range change {
 		f(&cfg)

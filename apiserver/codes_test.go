@@ -13,7 +13,7 @@ import (
 
 // notOfTheAPI are packages whose codes no answer has: they are for the log, for
 // operators' commands, or say why a recipient was refused.
-var notOfTheAPI = regexp.MustCompile(`^\.\./internal/(devstack|mail/outcome|plan|smtpout|telemetry|temporalconn|testkit)(/|$)`)
+var notOfTheAPI = regexp.MustCompile(`^\.\./internal/(devstack|mail/outcome|plan|smtpout|telemetry|temporalconn|testkit|webhookhttp)(/|$)`)
 
 // codeForms are the ways in which sources give a code. Those of kind Internal are never shown.
 var codeForms = []*regexp.Regexp{

@@ -19,6 +19,9 @@ var pathParameter = regexp.MustCompile(`\{\w+\}`)
 
 // at is the operation's path with a value in it.
 func (op operation) at(value string) string {
+	if op.OperationID == "stream-events" {
+		return op.path + "?type=none" // is refused, where the answer would have no end
+	}
 	return pathParameter.ReplaceAllString(strings.ReplaceAll(op.path, "{version}", "1"), value)
 }
 
@@ -73,6 +76,7 @@ func TestIsolation_EveryOperation(t *testing.T) {
 	theirEmail := b.post(victim, `{"to":"ada@example.com","subject":"theirs","text":"secret","tags":["theirs"]}`)
 	theirTemplate := b.template(victim, `{"name":"theirs","text":"secret"}`)
 	theirBulk := b.uploaded(victim, `{"subject":"theirs","text":"secret"}`, `{"to":"ada@example.com"}`)
+	theirWebhook := b.webhook(victim, `{"url":"https://acme.com/hook","events":["*"]}`)
 	operatorKey := b.newKey(v1+"/operator-keys", b.operator, "theirs")
 	b.tenant("leaving", tenant.Settings{})
 	deletion := must[apiserver.TenantDeletion](b, http.StatusAccepted, http.MethodDelete, tenantsPath+"/leaving", b.operator, nil)
@@ -81,6 +85,7 @@ func TestIsolation_EveryOperation(t *testing.T) {
 		v1 + "/emails":           {theirEmail.ID, id.Email.NewString()},
 		bulkPath:                 {theirBulk.ID, id.BulkSend.NewString()},
 		v1 + "/templates":        {"theirs", "nobody"},
+		webhooksPath:             {theirWebhook.ID, id.Webhook.NewString()},
 		v1 + "/tenants":          {acme, "nobody"},
 		v1 + "/tenant-deletions": {deletion.ID, id.Deletion.NewString()},
 		v1 + "/operator-keys":    {operatorKey.ID, id.APIKey.NewString()},
@@ -117,6 +122,7 @@ func TestIsolation_EveryOperation(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.ask(http.MethodGet, emailsPath, theirKey.Key, nil).Status, "nothing was revoked")
 	require.Equal(t, http.StatusOK, b.ask(http.MethodGet, tenantsPath, operatorKey.Key, nil).Status)
 	require.Equal(t, theirTemplate, must[apiserver.Template](b, http.StatusOK, http.MethodGet, templatesPath+"/theirs", victim, nil))
+	require.Equal(t, theirWebhook.Webhook, must[apiserver.Webhook](b, http.StatusOK, http.MethodGet, webhooksPath+"/"+theirWebhook.ID, victim, nil))
 	require.Equal(t, acme, b.get().Name)
 	require.Equal(t, "running", b.bulkSend(victim, theirBulk.ID).Status)
 	require.Len(t, b.pending(), 1, "nothing was sent in their name")

@@ -163,6 +163,9 @@ func (w Webhooks) check(url string, events []string) *fault.Field {
 	if wrong := webhook.CheckURL(url, w.Loopback); wrong != "" {
 		return &fault.Field{Location: "body.url", Code: "invalid_url", Message: wrong}
 	}
+	if len(events) == 0 {
+		return &fault.Field{Location: "body.events", Code: "required", Message: "a webhook has some events"}
+	}
 	for i, pattern := range events {
 		if !knownEvents(pattern) {
 			return &fault.Field{

@@ -14,6 +14,8 @@ const (
 	lookForEvents   = 250 * time.Millisecond
 	lookForWebhooks = 2 * time.Second // while there are none
 	wakeTogether    = 100
+	// lookShare keeps the looks at very many webhooks to a tenth of the time.
+	lookShare = 10
 	// wakeAgain is when a webhook is woken once more, should nothing have come of it.
 	wakeAgain = 10 * time.Second
 )
@@ -42,14 +44,16 @@ func wakeOnce(ctx context.Context, s *store.Store, f *flow.Client) (pause time.D
 	if err != nil || !have {
 		return lookForWebhooks, err
 	}
-	due, err := s.WakeWebhooks(ctx, time.Now(), time.Now().Add(wakeAgain), wakeTogether)
+	began := time.Now()
+	due, err := s.WakeWebhooks(ctx, began, began.Add(wakeAgain), wakeTogether)
 	if err != nil {
 		return lookForWebhooks, err
 	}
+	looked := time.Since(began)
 	for _, w := range due {
 		if err := f.WakeWebhook(telemetry.WithTenant(ctx, w.TenantID), w.TenantID, w.ID); err != nil {
 			return lookForWebhooks, err
 		}
 	}
-	return lookForEvents, nil
+	return max(lookForEvents, lookShare*looked), nil
 }

@@ -313,6 +313,22 @@ func TestWakeWebhooks_OnceForWhatIsNew(t *testing.T) {
 	requireFault(t, err, fault.NotFound, "webhook_not_found")
 }
 
+// Nobody is called for a tenant that is being deleted.
+func TestWakeWebhooks_NotOfADeletedTenant(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	w := b.webhook(acme, "*")
+	b.accept(newEmail(acme, "ada@example.com"))
+	b.awaitEvents(1)
+	_, err := b.BeginDeletion(t.Context(), acme)
+	require.NoError(t, err)
+	due, err := b.WakeWebhooks(t.Context(), time.Now(), time.Now(), 10)
+	require.NoError(t, err)
+	require.Empty(t, due)
+	_, err = b.ClaimWebhook(t.Context(), ref(w), time.Now())
+	requireFault(t, err, fault.NotFound, "webhook_not_found")
+}
+
 // A cursor never goes back, whoever is late.
 func TestWriteWebhookCalls_TheCursorOnlyAdvances(t *testing.T) {
 	t.Parallel()

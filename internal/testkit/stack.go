@@ -19,6 +19,7 @@ import (
 	"github.com/mailtura/mailtura/internal/devstack/inbox"
 	"github.com/mailtura/mailtura/internal/devstack/postgres"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/keyring"
 )
 
 // program is a program of the product: from the environment, or where the build puts it.
@@ -47,6 +48,7 @@ type Stack struct {
 	Inbox    *inbox.Inbox
 	Key      string // operator key
 	URL      string // of the API
+	Master   string // key that secrets are encrypted with
 	ports    struct{ database, api, temporal, ui int }
 }
 
@@ -54,7 +56,7 @@ type Stack struct {
 func NewStack(dir string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	s := &Stack{Dir: dir, Key: apikey.New(apikey.Operator).Text()}
+	s := &Stack{Dir: dir, Key: apikey.New(apikey.Operator).Text(), Master: keyring.NewKey()}
 	s.ports.database, s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort(), freePort()
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
 	if err := s.StartDatabase(ctx); err != nil {
@@ -152,6 +154,7 @@ func (s *Stack) Environment() []string {
 	return append(os.Environ(),
 		"DATABASE_URL="+s.Database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
 		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
+		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
 		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
 	)
 }

@@ -16,6 +16,7 @@ import (
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/id"
 )
 
 // TestRecordHistories records histories of real runs, which workflows/replay_test.go
@@ -44,6 +45,7 @@ func TestRecordHistories(t *testing.T) {
 	record(t, "tenant_quota_changed_limits", flow.TenantQuotaID(tenant))
 
 	recordBulkSend(t, free)
+	recordWebhook(t)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	operator := shared.client(t, shared.Key, "")
 	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast, nil)
@@ -70,6 +72,23 @@ func recordBulkSend(t *testing.T, c *mailtura.ClientWithResponses) {
 	workflowID := bulkSend(t, c, bulk.Id).Workflow.Id
 	require.Eventually(t, func() bool { return ended(t, workflowID) }, 20*time.Second, 50*time.Millisecond)
 	record(t, "bulk_send", workflowID)
+}
+
+// recordWebhook records a webhook that fails, is called again, and is gone at last.
+func recordWebhook(t *testing.T) {
+	t.Helper()
+	tenant, c := shared.newTenant(t, mailtura.Settings{})
+	endpoint := newEndpoint(t, func(number int) int { return []int{500, 200, 410}[min(number, 3)-1] })
+	hook := endpoint.register(t, c, "email.accepted")
+	send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")})
+	endpoint.await(t, 2)
+	send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")})
+	endpoint.await(t, 3)
+	webhookID, err := id.Webhook.Parse(hook.Id)
+	require.NoError(t, err)
+	workflowID := flow.DeliverWebhooksID(tenant, webhookID)
+	require.Eventually(t, func() bool { return ended(t, workflowID) }, 30*time.Second, 50*time.Millisecond)
+	record(t, "deliver_webhooks", workflowID)
 }
 
 // ended reports whether a workflow runs no more.

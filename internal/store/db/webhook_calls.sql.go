@@ -14,8 +14,8 @@ import (
 )
 
 const claimWebhook = `-- name: ClaimWebhook :one
-UPDATE webhooks SET quiet_until = greatest(quiet_until, $1)
-WHERE tenant_id = $2 AND id = $3
+UPDATE webhooks w SET quiet_until = greatest(w.quiet_until, $1)
+WHERE w.tenant_id = $2 AND w.id = $3 AND EXISTS (SELECT FROM tenants t WHERE t.id = $2 AND t.status <> 'deleting')
 RETURNING tenant_id, id, url, events, enabled, disabled_reason, disabled_at, secret, old_secret, old_secret_ends, cursor, quiet_until, failures, failing_since, created_at, updated_at
 `
 
@@ -25,7 +25,7 @@ type ClaimWebhookParams struct {
 	ID       uuid.UUID
 }
 
-// The webhook, for a workflow that is at it.
+// The webhook, for a workflow that is at it, unless its tenant is being deleted.
 func (q *Queries) ClaimWebhook(ctx context.Context, arg ClaimWebhookParams) (Webhook, error) {
 	row := q.db.QueryRow(ctx, claimWebhook, arg.Until, arg.TenantID, arg.ID)
 	var i Webhook
@@ -75,14 +75,15 @@ func (q *Queries) HaveWebhooks(ctx context.Context) (bool, error) {
 const listDueRetries = `-- name: ListDueRetries :many
 SELECT q.attempts, v.id, v.type, v.email_id, v.recipient_id, v.attempt, v.data, v.created_at,
     e.subject, e.tags, e.template_id, r.kind, r.address, a.code, a.enhanced, a.reply
-FROM webhook_retries q
-    JOIN events v ON v.tenant_id = q.tenant_id AND v.id = q.event_id
-    LEFT JOIN emails e ON e.id = v.email_id AND e.tenant_id = v.tenant_id
-    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id = v.tenant_id
-    LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id = v.tenant_id
-WHERE q.tenant_id = $1 AND q.webhook_id = $2 AND q.next_at <= $3
+FROM (
+    SELECT d.tenant_id, d.event_id, d.attempts, d.next_at FROM webhook_retries d
+    WHERE d.tenant_id = $1 AND d.webhook_id = $2 AND d.next_at <= $3
+    ORDER BY d.next_at, d.event_id LIMIT $4) q
+    CROSS JOIN LATERAL (SELECT o.tenant_id, o.id, o.type, o.email_id, o.recipient_id, o.attempt, o.data, o.created_at FROM events o WHERE o.tenant_id = q.tenant_id AND o.id = q.event_id OFFSET 0) v
+    LEFT JOIN emails e ON e.id = v.email_id AND e.tenant_id || '' = v.tenant_id
+    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id || '' = v.tenant_id
+    LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id || '' = v.tenant_id
 ORDER BY q.next_at, q.event_id
-LIMIT $4
 `
 
 type ListDueRetriesParams struct {
@@ -158,9 +159,9 @@ const listWebhookEvents = `-- name: ListWebhookEvents :many
 SELECT v.id, v.type, v.email_id, v.recipient_id, v.attempt, v.data, v.created_at,
     e.subject, e.tags, e.template_id, r.kind, r.address, a.code, a.enhanced, a.reply
 FROM events v
-    LEFT JOIN emails e ON e.id = v.email_id AND e.tenant_id = v.tenant_id
-    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id = v.tenant_id
-    LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id = v.tenant_id
+    LEFT JOIN emails e ON e.id = v.email_id AND e.tenant_id || '' = v.tenant_id
+    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id || '' = v.tenant_id
+    LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id || '' = v.tenant_id
 WHERE v.tenant_id = $1 AND v.id > $2 AND v.id < $3 AND webhook_wants($4::text[], v.type)
 ORDER BY v.id
 LIMIT $5
@@ -192,7 +193,8 @@ type ListWebhookEventsRow struct {
 	Reply       *string
 }
 
-// The next events for a webhook.
+// The next events for a webhook. What belongs to them is found by its id, one by one: the
+// || keeps the planner from reading all that a tenant has.
 func (q *Queries) ListWebhookEvents(ctx context.Context, arg ListWebhookEventsParams) ([]ListWebhookEventsRow, error) {
 	rows, err := q.db.Query(ctx, listWebhookEvents,
 		arg.TenantID,
@@ -252,19 +254,20 @@ func (q *Queries) RestWebhook(ctx context.Context, arg RestWebhookParams) error 
 }
 
 const wakeWebhooks = `-- name: WakeWebhooks :many
-WITH behind AS (
-    SELECT w.tenant_id, w.id, h.horizon,
-        EXISTS (SELECT FROM webhook_retries r WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.next_at <= $2) AS due
-    FROM webhooks w CROSS JOIN (SELECT events_horizon() AS horizon) h
+WITH behind AS MATERIALIZED (
+    SELECT w.tenant_id, w.id, w.cursor, w.events, h.horizon, d.due
+    FROM webhooks w JOIN tenants t ON t.id = w.tenant_id AND t.status <> 'deleting'
+        CROSS JOIN (SELECT events_horizon() AS horizon OFFSET 0) h
+        CROSS JOIN LATERAL (SELECT (SELECT r.next_at FROM webhook_retries r
+            WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id ORDER BY r.next_at LIMIT 1) <= $2 IS TRUE AS due OFFSET 0) d
     WHERE w.enabled AND w.quiet_until <= $2
-        AND (EXISTS (SELECT FROM events v WHERE v.tenant_id = w.tenant_id AND v.id > w.cursor AND v.id < h.horizon)
-            OR EXISTS (SELECT FROM webhook_retries r WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.next_at <= $2))
+        AND (d.due OR EXISTS (SELECT FROM events v WHERE v.tenant_id = w.tenant_id AND v.id > w.cursor AND v.id < h.horizon))
     ORDER BY w.quiet_until LIMIT $3
     FOR NO KEY UPDATE OF w SKIP LOCKED
-), looked AS (
+), looked AS MATERIALIZED (
     SELECT b.tenant_id, b.id, b.horizon, b.due OR EXISTS (
-        SELECT FROM events v JOIN webhooks w ON w.tenant_id = b.tenant_id AND w.id = b.id
-        WHERE v.tenant_id = b.tenant_id AND v.id > w.cursor AND v.id < b.horizon AND webhook_wants(w.events, v.type)) AS due
+        SELECT FROM events v
+        WHERE v.tenant_id = b.tenant_id AND v.id > b.cursor AND v.id < b.horizon AND webhook_wants(b.events, v.type)) AS due
     FROM behind b
 )
 UPDATE webhooks w
@@ -286,7 +289,7 @@ type WakeWebhooksRow struct {
 	Due      bool
 }
 
-// Webhooks with something to do, claimed for a while. Where nothing of what has happened is
+// Webhooks with something to do, claimed for a while. None are of a tenant that is being deleted. Where nothing of what has happened is
 // of its events, the webhook is only taken past it.
 func (q *Queries) WakeWebhooks(ctx context.Context, arg WakeWebhooksParams) ([]WakeWebhooksRow, error) {
 	rows, err := q.db.Query(ctx, wakeWebhooks, arg.Until, arg.Now, arg.Count)
@@ -341,8 +344,9 @@ WITH called AS (
     SELECT $4, $5, c.event_id, c.attempt, c.next_at FROM called c WHERE c.next_at <> 'epoch'
     ON CONFLICT (tenant_id, webhook_id, event_id) DO UPDATE SET attempts = excluded.attempts, next_at = excluded.next_at
 ), done AS (
-    DELETE FROM webhook_retries q USING called c
-    WHERE q.tenant_id = $4 AND q.webhook_id = $5 AND q.event_id = c.event_id AND c.next_at = 'epoch'
+    DELETE FROM webhook_retries q
+    WHERE q.tenant_id = $4 AND q.webhook_id = $5
+        AND q.event_id = ANY (ARRAY(SELECT c.event_id FROM called c WHERE c.next_at = 'epoch'))
 )
 UPDATE webhooks w SET cursor = greatest(w.cursor, $1), failures = $2, failing_since = $3::timestamptz
 WHERE w.tenant_id = $4 AND w.id = $5
