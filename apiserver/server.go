@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ type Config struct {
 	// seen after that. 0: they are not.
 	Remember time.Duration
 	Uploads  Uploads
+	Patience Patience
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -67,7 +69,7 @@ type Server struct {
 // New makes the server with all routes.
 func New(cfg Config) *Server {
 	installProblems()
-	cfg.Uploads = cfg.Uploads.withDefaults()
+	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -75,7 +77,7 @@ func New(cfg Config) *Server {
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
-	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
+	s.router.Use(s.hurry, s.trace, s.identify, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())
@@ -137,6 +139,9 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	if takesBody(reflect.TypeFor[I]()) {
+		op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, defaultBody)
+		op.BodyReadTimeout = cmp.Or(op.BodyReadTimeout, s.Patience.Body)
+		op.Description = strings.TrimSpace(op.Description + " Its body has at most " + strconv.FormatInt(op.MaxBodyBytes>>20, 10) + " MiB.")
 		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	conditional(&op, new(I))

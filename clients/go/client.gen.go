@@ -2458,7 +2458,7 @@ type ClientInterface interface {
 
 	// CreateApiKeyWithBody Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2467,7 +2467,7 @@ type ClientInterface interface {
 
 	// CreateApiKey Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2490,7 +2490,7 @@ type ClientInterface interface {
 
 	// RotateApiKeyWithBody Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2499,7 +2499,7 @@ type ClientInterface interface {
 
 	// RotateApiKey Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2566,7 +2566,7 @@ type ClientInterface interface {
 
 	// SendEmailWithBody Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2575,7 +2575,7 @@ type ClientInterface interface {
 
 	// SendEmail Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2584,7 +2584,7 @@ type ClientInterface interface {
 
 	// SendEmailBatchWithBody Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2593,7 +2593,7 @@ type ClientInterface interface {
 
 	// SendEmailBatch Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2609,7 +2609,7 @@ type ClientInterface interface {
 
 	// RescheduleEmailWithBody Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2618,7 +2618,7 @@ type ClientInterface interface {
 
 	// RescheduleEmail Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2669,7 +2669,7 @@ type ClientInterface interface {
 
 	// CreateOperatorKeyWithBody Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2678,7 +2678,7 @@ type ClientInterface interface {
 
 	// CreateOperatorKey Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2701,7 +2701,7 @@ type ClientInterface interface {
 
 	// RotateOperatorKeyWithBody Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2710,7 +2710,7 @@ type ClientInterface interface {
 
 	// RotateOperatorKey Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2726,7 +2726,7 @@ type ClientInterface interface {
 
 	// CreateTemplateWithBody Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2735,7 +2735,7 @@ type ClientInterface interface {
 
 	// CreateTemplate Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2758,7 +2758,7 @@ type ClientInterface interface {
 
 	// UpdateTemplateWithBody Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2767,7 +2767,7 @@ type ClientInterface interface {
 
 	// UpdateTemplate Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2790,7 +2790,7 @@ type ClientInterface interface {
 
 	// CreateTenantWithBody Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2799,7 +2799,7 @@ type ClientInterface interface {
 
 	// CreateTenant Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2822,7 +2822,7 @@ type ClientInterface interface {
 
 	// UpdateTenantWithBody Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2831,7 +2831,7 @@ type ClientInterface interface {
 
 	// UpdateTenant Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2872,7 +2872,7 @@ func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, req
 
 // CreateApiKeyWithBody Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2891,7 +2891,7 @@ func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyP
 
 // CreateApiKey Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2944,7 +2944,7 @@ func (c *Client) GetApiKey(ctx context.Context, id string, params *GetApiKeyPara
 
 // RotateApiKeyWithBody Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2963,7 +2963,7 @@ func (c *Client) RotateApiKeyWithBody(ctx context.Context, id string, params *Ro
 
 // RotateApiKey Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3120,7 +3120,7 @@ func (c *Client) ListEmails(ctx context.Context, params *ListEmailsParams, reqEd
 
 // SendEmailWithBody Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3139,7 +3139,7 @@ func (c *Client) SendEmailWithBody(ctx context.Context, params *SendEmailParams,
 
 // SendEmail Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3158,7 +3158,7 @@ func (c *Client) SendEmail(ctx context.Context, params *SendEmailParams, body Se
 
 // SendEmailBatchWithBody Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3177,7 +3177,7 @@ func (c *Client) SendEmailBatchWithBody(ctx context.Context, params *SendEmailBa
 
 // SendEmailBatch Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3213,7 +3213,7 @@ func (c *Client) GetEmail(ctx context.Context, id string, params *GetEmailParams
 
 // RescheduleEmailWithBody Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3232,7 +3232,7 @@ func (c *Client) RescheduleEmailWithBody(ctx context.Context, id string, params 
 
 // RescheduleEmail Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3353,7 +3353,7 @@ func (c *Client) ListOperatorKeys(ctx context.Context, params *ListOperatorKeysP
 
 // CreateOperatorKeyWithBody Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3372,7 +3372,7 @@ func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, params *CreateOp
 
 // CreateOperatorKey Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3425,7 +3425,7 @@ func (c *Client) GetOperatorKey(ctx context.Context, id string, params *GetOpera
 
 // RotateOperatorKeyWithBody Replace an operator key by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3444,7 +3444,7 @@ func (c *Client) RotateOperatorKeyWithBody(ctx context.Context, id string, param
 
 // RotateOperatorKey Replace an operator key by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3480,7 +3480,7 @@ func (c *Client) ListTemplates(ctx context.Context, params *ListTemplatesParams,
 
 // CreateTemplateWithBody Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3499,7 +3499,7 @@ func (c *Client) CreateTemplateWithBody(ctx context.Context, params *CreateTempl
 
 // CreateTemplate Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3552,7 +3552,7 @@ func (c *Client) GetTemplate(ctx context.Context, name string, params *GetTempla
 
 // UpdateTemplateWithBody Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3571,7 +3571,7 @@ func (c *Client) UpdateTemplateWithBody(ctx context.Context, name string, params
 
 // UpdateTemplate Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3624,7 +3624,7 @@ func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, req
 
 // CreateTenantWithBody Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3643,7 +3643,7 @@ func (c *Client) CreateTenantWithBody(ctx context.Context, params *CreateTenantP
 
 // CreateTenant Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3696,7 +3696,7 @@ func (c *Client) GetTenant(ctx context.Context, id string, params *GetTenantPara
 
 // UpdateTenantWithBody Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3715,7 +3715,7 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, params *Up
 
 // UpdateTenant Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6338,7 +6338,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateApiKeyWithBodyWithResponse Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6347,7 +6347,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateApiKeyWithResponse Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6374,7 +6374,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6383,7 +6383,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateApiKeyWithResponse Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6464,7 +6464,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithBodyWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6473,7 +6473,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6482,7 +6482,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6491,7 +6491,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6509,7 +6509,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6518,7 +6518,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6581,7 +6581,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOperatorKeyWithBodyWithResponse Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6590,7 +6590,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOperatorKeyWithResponse Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6617,7 +6617,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6626,7 +6626,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateOperatorKeyWithResponse Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6644,7 +6644,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTemplateWithBodyWithResponse Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6653,7 +6653,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTemplateWithResponse Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6680,7 +6680,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithBodyWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6689,7 +6689,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6716,7 +6716,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithBodyWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6725,7 +6725,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6752,7 +6752,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithBodyWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6761,7 +6761,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10981,7 +10981,7 @@ func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, param
 
 // CreateApiKeyWithBodyWithResponse Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10996,7 +10996,7 @@ func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateApiKeyWithResponse Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11041,7 +11041,7 @@ func (c *ClientWithResponses) GetApiKeyWithResponse(ctx context.Context, id stri
 
 // RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11056,7 +11056,7 @@ func (c *ClientWithResponses) RotateApiKeyWithBodyWithResponse(ctx context.Conte
 
 // RotateApiKeyWithResponse Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11191,7 +11191,7 @@ func (c *ClientWithResponses) ListEmailsWithResponse(ctx context.Context, params
 
 // SendEmailWithBodyWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11206,7 +11206,7 @@ func (c *ClientWithResponses) SendEmailWithBodyWithResponse(ctx context.Context,
 
 // SendEmailWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11221,7 +11221,7 @@ func (c *ClientWithResponses) SendEmailWithResponse(ctx context.Context, params 
 
 // SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11236,7 +11236,7 @@ func (c *ClientWithResponses) SendEmailBatchWithBodyWithResponse(ctx context.Con
 
 // SendEmailBatchWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11266,7 +11266,7 @@ func (c *ClientWithResponses) GetEmailWithResponse(ctx context.Context, id strin
 
 // RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11281,7 +11281,7 @@ func (c *ClientWithResponses) RescheduleEmailWithBodyWithResponse(ctx context.Co
 
 // RescheduleEmailWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11386,7 +11386,7 @@ func (c *ClientWithResponses) ListOperatorKeysWithResponse(ctx context.Context, 
 
 // CreateOperatorKeyWithBodyWithResponse Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11401,7 +11401,7 @@ func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.
 
 // CreateOperatorKeyWithResponse Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11446,7 +11446,7 @@ func (c *ClientWithResponses) GetOperatorKeyWithResponse(ctx context.Context, id
 
 // RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11461,7 +11461,7 @@ func (c *ClientWithResponses) RotateOperatorKeyWithBodyWithResponse(ctx context.
 
 // RotateOperatorKeyWithResponse Replace an operator key by a new one
 //
-// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11491,7 +11491,7 @@ func (c *ClientWithResponses) ListTemplatesWithResponse(ctx context.Context, par
 
 // CreateTemplateWithBodyWithResponse Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11506,7 +11506,7 @@ func (c *ClientWithResponses) CreateTemplateWithBodyWithResponse(ctx context.Con
 
 // CreateTemplateWithResponse Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11551,7 +11551,7 @@ func (c *ClientWithResponses) GetTemplateWithResponse(ctx context.Context, name 
 
 // UpdateTemplateWithBodyWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11566,7 +11566,7 @@ func (c *ClientWithResponses) UpdateTemplateWithBodyWithResponse(ctx context.Con
 
 // UpdateTemplateWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11611,7 +11611,7 @@ func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, param
 
 // CreateTenantWithBodyWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11626,7 +11626,7 @@ func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Conte
 
 // CreateTenantWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11671,7 +11671,7 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, id stri
 
 // UpdateTenantWithBodyWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11686,7 +11686,7 @@ func (c *ClientWithResponses) UpdateTenantWithBodyWithResponse(ctx context.Conte
 
 // UpdateTenantWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -238,15 +238,10 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	}
 	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
 	defer acceptor.Close()
-	server := &http.Server{
-		Handler: apiserver.New(apiserver.Config{
-			Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
-			TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
-		}),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
+	server := apiserver.New(apiserver.Config{
+		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
+		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
+	}).HTTP()
 	listener, err := net.Listen("tcp", api.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the API (--listen): %w", err)

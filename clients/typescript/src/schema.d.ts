@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Create a key of the tenant
-         * @description Needs the scope `keys:write`.
+         * @description Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["create-api-key"];
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
         put?: never;
         /**
          * Replace a key of the tenant by a new one
-         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["rotate-api-key"];
         delete?: never;
@@ -211,7 +211,7 @@ export interface paths {
         put?: never;
         /**
          * Send an email
-         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
          */
         post: operations["send-email"];
         delete?: never;
@@ -231,7 +231,7 @@ export interface paths {
         put?: never;
         /**
          * Send up to 1000 emails
-         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
          */
         post: operations["send-email-batch"];
         delete?: never;
@@ -259,7 +259,7 @@ export interface paths {
         head?: never;
         /**
          * Change when a scheduled email is sent
-         * @description For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+         * @description For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
          */
         patch: operations["reschedule-email"];
         trace?: never;
@@ -379,7 +379,7 @@ export interface paths {
         put?: never;
         /**
          * Create an operator key
-         * @description Needs the scope `keys:write`.
+         * @description Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["create-operator-key"];
         delete?: never;
@@ -423,7 +423,7 @@ export interface paths {
         put?: never;
         /**
          * Replace an operator key by a new one
-         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         * @description The answer is a new key with the same name and scopes. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["rotate-operator-key"];
         delete?: never;
@@ -447,7 +447,7 @@ export interface paths {
         put?: never;
         /**
          * Create a template
-         * @description Needs the scope `templates:write`.
+         * @description Needs the scope `templates:write`. Its body has at most 4 MiB.
          */
         post: operations["create-template"];
         delete?: never;
@@ -470,7 +470,7 @@ export interface paths {
         get: operations["get-template"];
         /**
          * Replace the content of a template
-         * @description Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`.
+         * @description Makes the next version. Emails that were accepted before keep theirs. Needs the scope `templates:write`. Its body has at most 4 MiB.
          */
         put: operations["update-template"];
         post?: never;
@@ -519,7 +519,7 @@ export interface paths {
         put?: never;
         /**
          * Create a tenant
-         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
          */
         post: operations["create-tenant"];
         delete?: never;
@@ -551,7 +551,7 @@ export interface paths {
         head?: never;
         /**
          * Change a tenant
-         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
          */
         patch: operations["update-tenant"];
         trace?: never;
