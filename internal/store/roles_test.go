@@ -147,14 +147,16 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 	}{
 		{
 			"it makes the roles itself",
-			[]string{`CREATE ROLE renter LOGIN CREATEROLE PASSWORD 'sesame'`, `CREATE DATABASE first OWNER renter`}, "renter", "renter",
+			[]string{`CREATE ROLE renter LOGIN CREATEROLE PASSWORD 'sesame'`, `CREATE DATABASE first OWNER renter`},
+			"renter", "renter",
 		},
 		{
 			"an administrator has made them, and it can make none",
 			[]string{
 				`CREATE ROLE plain LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO plain`,
 				`CREATE DATABASE second OWNER plain`,
-			}, "plain", "plain",
+			},
+			"plain", "plain",
 		},
 		{
 			"the processes have a user that owns nothing",
@@ -162,7 +164,8 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 				`CREATE ROLE keeper LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO keeper`,
 				`CREATE DATABASE third OWNER keeper`,
 				`CREATE ROLE runner LOGIN NOINHERIT PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system TO runner`,
-			}, "keeper", "runner",
+			},
+			"keeper", "runner",
 		},
 	} {
 		m.exec(step.setup...)

@@ -79,7 +79,7 @@ func open(ctx context.Context, cfg Config, settings map[string]string, role stri
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // else each id goes as text, by way of an error
-		if role == "" { // migrations
+		if role == "" {                  // migrations
 			return nil
 		}
 		_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize())
