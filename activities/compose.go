@@ -12,6 +12,7 @@ import (
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/mail/compose"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
+	"github.com/mailtura/mailtura/internal/mail/outcome"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/template"
 )
@@ -56,6 +57,10 @@ func composeLetter(ctx context.Context, engine *template.Engine, keys dkim.Keys,
 	raw, err := compose.Compose(m)
 	if err != nil { // by what the message has, such as a template that renders to nothing
 		return message{}, fault.Wrap(err, fault.Invalid, "not_composable", "The message could not be composed.")
+	}
+	if len(raw) > compose.MaxEncodedBytes { // what a template prints is not known before
+		return message{}, fault.New(fault.TooLarge, string(outcome.MessageTooLarge),
+			"The message has %d bytes; at most %d are allowed.", len(raw), compose.MaxEncodedBytes)
 	}
 	if raw, err = dkim.Sign(raw, keys.Of(l.From.Domain())...); err != nil {
 		return message{}, err

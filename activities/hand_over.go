@@ -180,7 +180,11 @@ func (r *delivery) attempt(
 // message itself is final; trouble of ours is tried again like trouble of a mail server.
 func (r *delivery) notComposed(ctx context.Context, o store.Outcome, letter *store.Letter, err error) store.Outcome {
 	verdict, reason := outcome.Failed, "compose"
-	if kind := fault.KindOf(err); kind != fault.Invalid && kind != fault.TooLarge {
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+	case fault.TooLarge:
+		reason = string(outcome.MessageTooLarge)
+	default:
 		verdict, reason = outcome.Deferred, "internal"
 		r.Log.ErrorContext(ctx, "message could not be composed", slog.Any("error", err))
 	}

@@ -206,7 +206,7 @@ func (f *fuzzer) send(r *invented) {
 	require.Less(f.t, a.Status, 500, "%s\n%s\n%s", said(), a.Body, f.log.String())
 	require.NotEmpty(f.t, a.Header.Get("X-Request-Id"), said())
 	if a.Status >= 400 {
-		f.checkProblem(r, a, said())
+		f.checkProblem(a, said())
 	}
 	if _, ok := r.op.Responses[strconv.Itoa(a.Status)]; !ok && r.oddPath && (a.Status == 404 || a.Status == 405) {
 		return
@@ -215,7 +215,7 @@ func (f *fuzzer) send(r *invented) {
 	f.remember(r.op, a)
 }
 
-func (f *fuzzer) checkProblem(r *invented, a answer, said string) {
+func (f *fuzzer) checkProblem(a answer, said string) {
 	f.t.Helper()
 	var p apiserver.Problem
 	require.NoError(f.t, json.Unmarshal([]byte(a.Body), &p), "%s\n%s", said, a.Body)
@@ -279,7 +279,7 @@ func number(t *testing.T, name string, otherwise int) int {
 func TestFuzz_EveryOperation(t *testing.T) {
 	t.Parallel()
 	seed := number(t, "MAILTURA_FUZZ_SEED", 1)
-	f := newFuzzer(t, uint64(seed)) //nolint:gosec // any number is good
+	f := newFuzzer(t, uint64(seed))
 	for round := range number(t, "MAILTURA_FUZZ_ROUNDS", 100) {
 		for _, op := range operations(t) {
 			f.send(f.invent(op))

@@ -22,6 +22,8 @@ import (
 const (
 	// maxBody is the largest request body: an email of 25 MiB with what JSON adds.
 	maxBody = 26 << 20
+	// defaultBody is the largest body of an operation that does not say another limit.
+	defaultBody = 1 << 20
 	// maxDrain is how much of a larger body is read before it is refused, so that a client
 	// that sends first and reads later gets to see the answer.
 	maxDrain = 64 << 20

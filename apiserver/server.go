@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type Config struct {
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Attempts       Attempts
+	Patience Patience
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -79,7 +81,7 @@ type Server struct {
 // New makes the server with all routes.
 func New(cfg Config) *Server {
 	installProblems()
-	cfg.Uploads = cfg.Uploads.withDefaults()
+	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -90,7 +92,7 @@ func New(cfg Config) *Server {
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
-	s.router.Use(s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
+	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())
@@ -163,6 +165,9 @@ func register[I, O any](s *Server, access access, op huma.Operation, handler fun
 		op.Errors = append(op.Errors, http.StatusNotFound)
 	}
 	if takesBody(reflect.TypeFor[I]()) {
+		op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, defaultBody)
+		op.BodyReadTimeout = cmp.Or(op.BodyReadTimeout, s.Patience.Body)
+		op.Description = strings.TrimSpace(op.Description + " Its body has at most " + strconv.FormatInt(op.MaxBodyBytes>>20, 10) + " MiB.")
 		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	conditional(&op, new(I))

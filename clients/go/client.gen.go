@@ -3683,7 +3683,7 @@ type ClientInterface interface {
 
 	// CreateApiKeyWithBody Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3692,7 +3692,7 @@ type ClientInterface interface {
 
 	// CreateApiKey Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3715,7 +3715,7 @@ type ClientInterface interface {
 
 	// RotateApiKeyWithBody Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3724,7 +3724,7 @@ type ClientInterface interface {
 
 	// RotateApiKey Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3805,7 +3805,7 @@ type ClientInterface interface {
 
 	// SendEmailWithBody Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3814,7 +3814,7 @@ type ClientInterface interface {
 
 	// SendEmail Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3823,7 +3823,7 @@ type ClientInterface interface {
 
 	// SendEmailBatchWithBody Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3832,7 +3832,7 @@ type ClientInterface interface {
 
 	// SendEmailBatch Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3848,7 +3848,7 @@ type ClientInterface interface {
 
 	// RescheduleEmailWithBody Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3857,7 +3857,7 @@ type ClientInterface interface {
 
 	// RescheduleEmail Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3922,7 +3922,7 @@ type ClientInterface interface {
 
 	// CreateOperatorKeyWithBody Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3931,7 +3931,7 @@ type ClientInterface interface {
 
 	// CreateOperatorKey Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3954,7 +3954,7 @@ type ClientInterface interface {
 
 	// RotateOperatorKeyWithBody Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3963,7 +3963,7 @@ type ClientInterface interface {
 
 	// RotateOperatorKey Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3979,7 +3979,7 @@ type ClientInterface interface {
 
 	// CreateTemplateWithBody Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3988,7 +3988,7 @@ type ClientInterface interface {
 
 	// CreateTemplate Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3997,7 +3997,7 @@ type ClientInterface interface {
 
 	// PreviewDraftWithBody See an email of a template that is not saved
 	//
-	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4006,7 +4006,7 @@ type ClientInterface interface {
 
 	// PreviewDraft See an email of a template that is not saved
 	//
-	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4029,7 +4029,7 @@ type ClientInterface interface {
 
 	// UpdateTemplateWithBody Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4038,7 +4038,7 @@ type ClientInterface interface {
 
 	// UpdateTemplate Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4054,7 +4054,7 @@ type ClientInterface interface {
 
 	// PreviewTemplateWithBody See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4063,7 +4063,7 @@ type ClientInterface interface {
 
 	// PreviewTemplate See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4107,7 +4107,7 @@ type ClientInterface interface {
 
 	// CreateTenantWithBody Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4116,7 +4116,7 @@ type ClientInterface interface {
 
 	// CreateTenant Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4139,7 +4139,7 @@ type ClientInterface interface {
 
 	// UpdateTenantWithBody Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4148,7 +4148,7 @@ type ClientInterface interface {
 
 	// UpdateTenant Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4178,7 +4178,7 @@ type ClientInterface interface {
 
 	// CreateWebhookWithBody Create a webhook
 	//
-	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4187,7 +4187,7 @@ type ClientInterface interface {
 
 	// CreateWebhook Create a webhook
 	//
-	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4210,7 +4210,7 @@ type ClientInterface interface {
 
 	// UpdateWebhookWithBody Change a webhook
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4219,7 +4219,7 @@ type ClientInterface interface {
 
 	// UpdateWebhook Change a webhook
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4235,7 +4235,7 @@ type ClientInterface interface {
 
 	// ReplayWebhookWithBody Call a webhook for events again
 	//
-	// The calls have the same ids as before. Needs the scope `webhooks:write`.
+	// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4244,7 +4244,7 @@ type ClientInterface interface {
 
 	// ReplayWebhook Call a webhook for events again
 	//
-	// The calls have the same ids as before. Needs the scope `webhooks:write`.
+	// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4253,7 +4253,7 @@ type ClientInterface interface {
 
 	// RotateWebhookSecretWithBody Replace the secret of a webhook by a new one
 	//
-	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4262,7 +4262,7 @@ type ClientInterface interface {
 
 	// RotateWebhookSecret Replace the secret of a webhook by a new one
 	//
-	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4296,7 +4296,7 @@ func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, req
 
 // CreateApiKeyWithBody Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4315,7 +4315,7 @@ func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyP
 
 // CreateApiKey Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4368,7 +4368,7 @@ func (c *Client) GetApiKey(ctx context.Context, id string, params *GetApiKeyPara
 
 // RotateApiKeyWithBody Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4387,7 +4387,7 @@ func (c *Client) RotateApiKeyWithBody(ctx context.Context, id string, params *Ro
 
 // RotateApiKey Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4578,7 +4578,7 @@ func (c *Client) ListEmails(ctx context.Context, params *ListEmailsParams, reqEd
 
 // SendEmailWithBody Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4597,7 +4597,7 @@ func (c *Client) SendEmailWithBody(ctx context.Context, params *SendEmailParams,
 
 // SendEmail Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4616,7 +4616,7 @@ func (c *Client) SendEmail(ctx context.Context, params *SendEmailParams, body Se
 
 // SendEmailBatchWithBody Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4635,7 +4635,7 @@ func (c *Client) SendEmailBatchWithBody(ctx context.Context, params *SendEmailBa
 
 // SendEmailBatch Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4671,7 +4671,7 @@ func (c *Client) GetEmail(ctx context.Context, id string, params *GetEmailParams
 
 // RescheduleEmailWithBody Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4690,7 +4690,7 @@ func (c *Client) RescheduleEmailWithBody(ctx context.Context, id string, params 
 
 // RescheduleEmail Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4845,7 +4845,7 @@ func (c *Client) ListOperatorKeys(ctx context.Context, params *ListOperatorKeysP
 
 // CreateOperatorKeyWithBody Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4864,7 +4864,7 @@ func (c *Client) CreateOperatorKeyWithBody(ctx context.Context, params *CreateOp
 
 // CreateOperatorKey Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4917,7 +4917,7 @@ func (c *Client) GetOperatorKey(ctx context.Context, id string, params *GetOpera
 
 // RotateOperatorKeyWithBody Replace an operator key by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4936,7 +4936,7 @@ func (c *Client) RotateOperatorKeyWithBody(ctx context.Context, id string, param
 
 // RotateOperatorKey Replace an operator key by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4972,7 +4972,7 @@ func (c *Client) ListTemplates(ctx context.Context, params *ListTemplatesParams,
 
 // CreateTemplateWithBody Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4991,7 +4991,7 @@ func (c *Client) CreateTemplateWithBody(ctx context.Context, params *CreateTempl
 
 // CreateTemplate Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5010,7 +5010,7 @@ func (c *Client) CreateTemplate(ctx context.Context, params *CreateTemplateParam
 
 // PreviewDraftWithBody See an email of a template that is not saved
 //
-// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5029,7 +5029,7 @@ func (c *Client) PreviewDraftWithBody(ctx context.Context, params *PreviewDraftP
 
 // PreviewDraft See an email of a template that is not saved
 //
-// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5082,7 +5082,7 @@ func (c *Client) GetTemplate(ctx context.Context, name string, params *GetTempla
 
 // UpdateTemplateWithBody Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5101,7 +5101,7 @@ func (c *Client) UpdateTemplateWithBody(ctx context.Context, name string, params
 
 // UpdateTemplate Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5137,7 +5137,7 @@ func (c *Client) DiffTemplate(ctx context.Context, name string, params *DiffTemp
 
 // PreviewTemplateWithBody See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5156,7 +5156,7 @@ func (c *Client) PreviewTemplateWithBody(ctx context.Context, name string, param
 
 // PreviewTemplate See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5260,7 +5260,7 @@ func (c *Client) ListTenants(ctx context.Context, params *ListTenantsParams, req
 
 // CreateTenantWithBody Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5279,7 +5279,7 @@ func (c *Client) CreateTenantWithBody(ctx context.Context, params *CreateTenantP
 
 // CreateTenant Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5332,7 +5332,7 @@ func (c *Client) GetTenant(ctx context.Context, id string, params *GetTenantPara
 
 // UpdateTenantWithBody Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5351,7 +5351,7 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, params *Up
 
 // UpdateTenant Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5421,7 +5421,7 @@ func (c *Client) ListWebhooks(ctx context.Context, params *ListWebhooksParams, r
 
 // CreateWebhookWithBody Create a webhook
 //
-// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5440,7 +5440,7 @@ func (c *Client) CreateWebhookWithBody(ctx context.Context, params *CreateWebhoo
 
 // CreateWebhook Create a webhook
 //
-// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5493,7 +5493,7 @@ func (c *Client) GetWebhook(ctx context.Context, id string, params *GetWebhookPa
 
 // UpdateWebhookWithBody Change a webhook
 //
-// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5512,7 +5512,7 @@ func (c *Client) UpdateWebhookWithBody(ctx context.Context, id string, params *U
 
 // UpdateWebhook Change a webhook
 //
-// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5548,7 +5548,7 @@ func (c *Client) ListWebhookDeliveries(ctx context.Context, id string, params *L
 
 // ReplayWebhookWithBody Call a webhook for events again
 //
-// The calls have the same ids as before. Needs the scope `webhooks:write`.
+// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5567,7 +5567,7 @@ func (c *Client) ReplayWebhookWithBody(ctx context.Context, id string, params *R
 
 // ReplayWebhook Call a webhook for events again
 //
-// The calls have the same ids as before. Needs the scope `webhooks:write`.
+// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5586,7 +5586,7 @@ func (c *Client) ReplayWebhook(ctx context.Context, id string, params *ReplayWeb
 
 // RotateWebhookSecretWithBody Replace the secret of a webhook by a new one
 //
-// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5605,7 +5605,7 @@ func (c *Client) RotateWebhookSecretWithBody(ctx context.Context, id string, par
 
 // RotateWebhookSecret Replace the secret of a webhook by a new one
 //
-// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9735,7 +9735,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateApiKeyWithBodyWithResponse Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9744,7 +9744,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateApiKeyWithResponse Create a key of the tenant
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9771,7 +9771,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9780,7 +9780,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateApiKeyWithResponse Replace a key of the tenant by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9879,7 +9879,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithBodyWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9888,7 +9888,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailWithResponse Send an email
 	//
-	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+	// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9897,7 +9897,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9906,7 +9906,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithResponse Send up to 1000 emails
 	//
-	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+	// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9924,7 +9924,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9933,7 +9933,7 @@ type ClientWithResponsesInterface interface {
 
 	// RescheduleEmailWithResponse Change when a scheduled email is sent
 	//
-	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+	// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10014,7 +10014,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOperatorKeyWithBodyWithResponse Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10023,7 +10023,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOperatorKeyWithResponse Create an operator key
 	//
-	// Needs the scope `keys:write`.
+	// Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10050,7 +10050,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10059,7 +10059,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateOperatorKeyWithResponse Replace an operator key by a new one
 	//
-	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+	// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10077,7 +10077,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTemplateWithBodyWithResponse Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10086,7 +10086,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTemplateWithResponse Create a template
 	//
-	// Needs the scope `templates:write`.
+	// Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10095,7 +10095,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewDraftWithBodyWithResponse See an email of a template that is not saved
 	//
-	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10104,7 +10104,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewDraftWithResponse See an email of a template that is not saved
 	//
-	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+	// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10131,7 +10131,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithBodyWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10140,7 +10140,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTemplateWithResponse Replace the content of a template
 	//
-	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+	// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10158,7 +10158,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithBodyWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10167,7 +10167,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10221,7 +10221,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithBodyWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10230,7 +10230,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithResponse Create a tenant
 	//
-	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+	// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10257,7 +10257,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithBodyWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10266,7 +10266,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTenantWithResponse Change a tenant
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10302,7 +10302,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateWebhookWithBodyWithResponse Create a webhook
 	//
-	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10311,7 +10311,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateWebhookWithResponse Create a webhook
 	//
-	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+	// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10338,7 +10338,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateWebhookWithBodyWithResponse Change a webhook
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10347,7 +10347,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateWebhookWithResponse Change a webhook
 	//
-	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+	// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10365,7 +10365,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplayWebhookWithBodyWithResponse Call a webhook for events again
 	//
-	// The calls have the same ids as before. Needs the scope `webhooks:write`.
+	// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10374,7 +10374,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplayWebhookWithResponse Call a webhook for events again
 	//
-	// The calls have the same ids as before. Needs the scope `webhooks:write`.
+	// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10383,7 +10383,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateWebhookSecretWithBodyWithResponse Replace the secret of a webhook by a new one
 	//
-	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10392,7 +10392,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateWebhookSecretWithResponse Replace the secret of a webhook by a new one
 	//
-	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+	// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16937,7 +16937,7 @@ func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, param
 
 // CreateApiKeyWithBodyWithResponse Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16952,7 +16952,7 @@ func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateApiKeyWithResponse Create a key of the tenant
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16997,7 +16997,7 @@ func (c *ClientWithResponses) GetApiKeyWithResponse(ctx context.Context, id stri
 
 // RotateApiKeyWithBodyWithResponse Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17012,7 +17012,7 @@ func (c *ClientWithResponses) RotateApiKeyWithBodyWithResponse(ctx context.Conte
 
 // RotateApiKeyWithResponse Replace a key of the tenant by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17177,7 +17177,7 @@ func (c *ClientWithResponses) ListEmailsWithResponse(ctx context.Context, params
 
 // SendEmailWithBodyWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17192,7 +17192,7 @@ func (c *ClientWithResponses) SendEmailWithBodyWithResponse(ctx context.Context,
 
 // SendEmailWithResponse Send an email
 //
-// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+// 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17207,7 +17207,7 @@ func (c *ClientWithResponses) SendEmailWithResponse(ctx context.Context, params 
 
 // SendEmailBatchWithBodyWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17222,7 +17222,7 @@ func (c *ClientWithResponses) SendEmailBatchWithBodyWithResponse(ctx context.Con
 
 // SendEmailBatchWithResponse Send up to 1000 emails
 //
-// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+// Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17252,7 +17252,7 @@ func (c *ClientWithResponses) GetEmailWithResponse(ctx context.Context, id strin
 
 // RescheduleEmailWithBodyWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17267,7 +17267,7 @@ func (c *ClientWithResponses) RescheduleEmailWithBodyWithResponse(ctx context.Co
 
 // RescheduleEmailWithResponse Change when a scheduled email is sent
 //
-// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+// For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17402,7 +17402,7 @@ func (c *ClientWithResponses) ListOperatorKeysWithResponse(ctx context.Context, 
 
 // CreateOperatorKeyWithBodyWithResponse Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17417,7 +17417,7 @@ func (c *ClientWithResponses) CreateOperatorKeyWithBodyWithResponse(ctx context.
 
 // CreateOperatorKeyWithResponse Create an operator key
 //
-// Needs the scope `keys:write`.
+// Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17462,7 +17462,7 @@ func (c *ClientWithResponses) GetOperatorKeyWithResponse(ctx context.Context, id
 
 // RotateOperatorKeyWithBodyWithResponse Replace an operator key by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17477,7 +17477,7 @@ func (c *ClientWithResponses) RotateOperatorKeyWithBodyWithResponse(ctx context.
 
 // RotateOperatorKeyWithResponse Replace an operator key by a new one
 //
-// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+// The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17507,7 +17507,7 @@ func (c *ClientWithResponses) ListTemplatesWithResponse(ctx context.Context, par
 
 // CreateTemplateWithBodyWithResponse Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17522,7 +17522,7 @@ func (c *ClientWithResponses) CreateTemplateWithBodyWithResponse(ctx context.Con
 
 // CreateTemplateWithResponse Create a template
 //
-// Needs the scope `templates:write`.
+// Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17537,7 +17537,7 @@ func (c *ClientWithResponses) CreateTemplateWithResponse(ctx context.Context, pa
 
 // PreviewDraftWithBodyWithResponse See an email of a template that is not saved
 //
-// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17552,7 +17552,7 @@ func (c *ClientWithResponses) PreviewDraftWithBodyWithResponse(ctx context.Conte
 
 // PreviewDraftWithResponse See an email of a template that is not saved
 //
-// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+// Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17597,7 +17597,7 @@ func (c *ClientWithResponses) GetTemplateWithResponse(ctx context.Context, name 
 
 // UpdateTemplateWithBodyWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17612,7 +17612,7 @@ func (c *ClientWithResponses) UpdateTemplateWithBodyWithResponse(ctx context.Con
 
 // UpdateTemplateWithResponse Replace the content of a template
 //
-// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+// Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17642,7 +17642,7 @@ func (c *ClientWithResponses) DiffTemplateWithResponse(ctx context.Context, name
 
 // PreviewTemplateWithBodyWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17657,7 +17657,7 @@ func (c *ClientWithResponses) PreviewTemplateWithBodyWithResponse(ctx context.Co
 
 // PreviewTemplateWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17747,7 +17747,7 @@ func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, param
 
 // CreateTenantWithBodyWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17762,7 +17762,7 @@ func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Conte
 
 // CreateTenantWithResponse Create a tenant
 //
-// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+// The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17807,7 +17807,7 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, id stri
 
 // UpdateTenantWithBodyWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17822,7 +17822,7 @@ func (c *ClientWithResponses) UpdateTenantWithBodyWithResponse(ctx context.Conte
 
 // UpdateTenantWithResponse Change a tenant
 //
-// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+// A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17882,7 +17882,7 @@ func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, para
 
 // CreateWebhookWithBodyWithResponse Create a webhook
 //
-// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17897,7 +17897,7 @@ func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Cont
 
 // CreateWebhookWithResponse Create a webhook
 //
-// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+// It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17942,7 +17942,7 @@ func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, id str
 
 // UpdateWebhookWithBodyWithResponse Change a webhook
 //
-// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17957,7 +17957,7 @@ func (c *ClientWithResponses) UpdateWebhookWithBodyWithResponse(ctx context.Cont
 
 // UpdateWebhookWithResponse Change a webhook
 //
-// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+// A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17987,7 +17987,7 @@ func (c *ClientWithResponses) ListWebhookDeliveriesWithResponse(ctx context.Cont
 
 // ReplayWebhookWithBodyWithResponse Call a webhook for events again
 //
-// The calls have the same ids as before. Needs the scope `webhooks:write`.
+// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18002,7 +18002,7 @@ func (c *ClientWithResponses) ReplayWebhookWithBodyWithResponse(ctx context.Cont
 
 // ReplayWebhookWithResponse Call a webhook for events again
 //
-// The calls have the same ids as before. Needs the scope `webhooks:write`.
+// The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18017,7 +18017,7 @@ func (c *ClientWithResponses) ReplayWebhookWithResponse(ctx context.Context, id 
 
 // RotateWebhookSecretWithBodyWithResponse Replace the secret of a webhook by a new one
 //
-// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18032,7 +18032,7 @@ func (c *ClientWithResponses) RotateWebhookSecretWithBodyWithResponse(ctx contex
 
 // RotateWebhookSecretWithResponse Replace the secret of a webhook by a new one
 //
-// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+// Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -272,12 +272,7 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 	listening, silence := context.WithCancel(context.WithoutCancel(ctx)) // requests are answered for a while after the end
 	defer silence()
 	go handler.Listen(listening)
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
+	server := handler.HTTP()
 	if api.Config != "" {
 		if err := a.applyConfiguration(ctx, server.Handler, &api); err != nil {
 			return err

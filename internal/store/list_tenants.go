@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/tenant"
@@ -53,13 +56,12 @@ type TenantSummary struct {
 type tenantPlace struct {
 	Sort      TenantSort `json:"s"`
 	Ascending bool       `json:"a"`
-	Rank      float64    `json:"r"`
-	Word      string     `json:"w"`
+	Key       string     `json:"k"` // as PostgreSQL writes it
 	ID        string     `json:"i"`
 }
 
 func (p tenantPlace) String() string {
-	raw, _ := json.Marshal(p) // numbers and texts
+	raw, _ := json.Marshal(p) // texts
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
@@ -70,43 +72,54 @@ func (q TenantQuery) place() (*tenantPlace, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(q.After)
 	var p tenantPlace
-	if err != nil || json.Unmarshal(raw, &p) != nil || p.Sort != q.Sort || p.Ascending != q.Ascending || !storable(p.Word) || !storable(p.ID) {
+	if err != nil || json.Unmarshal(raw, &p) != nil || p.Sort != q.Sort || p.Ascending != q.Ascending || !storable(p.Key) || !storable(p.ID) {
 		return nil, fault.InvalidFields(errCursor)
 	}
 	return &p, nil
 }
 
-// ranks are the numbers by which tenants are sorted. Where there is none, it is less than any other.
-var ranks = map[TenantSort]string{
-	ByCreation:      `extract(epoch FROM t.created_at)::double precision`,
-	ByName:          `0::double precision`,
-	ByUsed:          `coalesce(s.used, 0)::double precision`,
-	ByBacklog:       `coalesce(s.backlog, 0)::double precision`,
-	ByOldestWaiting: `coalesce(-extract(epoch FROM s.oldest_at)::double precision, -1e12)`,
-	ByBounceRate:    `coalesce(s.bounced::double precision / nullif(s.bounced + s.sent, 0), -1)`,
+// tenantKey is what tenants are sorted by in SQL.
+type tenantKey struct {
+	expression, kind string
+	reversed         bool // the least comes first when the list descends
 }
 
-// statement is the query's SQL, made of constants.
-func (q TenantQuery) statement() (string, error) {
-	rank, ok := ranks[q.Sort]
+var tenantKeys = map[TenantSort]tenantKey{
+	ByCreation:      {"t.created_at", "timestamptz", false}, // there is an index for it
+	ByName:          {`lower(t.name) COLLATE "C"`, "text", false},
+	ByUsed:          {"coalesce(s.used, 0)", "integer", false},
+	ByBacklog:       {"coalesce(s.backlog, 0)", "integer", false},
+	ByOldestWaiting: {"coalesce(s.oldest_at, 'infinity')", "timestamptz", true},
+	ByBounceRate:    {"coalesce(s.bounced::double precision / nullif(s.bounced + s.sent, 0), -1)", "double precision", false},
+}
+
+// statement is the query's SQL, made of constants, with its arguments.
+func (q TenantQuery) statement(after *tenantPlace) (sql string, args pgx.NamedArgs, err error) {
+	key, ok := tenantKeys[q.Sort]
 	if !ok {
-		return "", fault.New(fault.Internal, "unknown_sort", "sort %q", q.Sort)
+		return "", nil, fault.New(fault.Internal, "unknown_sort", "sort %q", q.Sort)
 	}
-	word, direction, beyond := `''`, "DESC", "<"
-	if q.Sort == ByName {
-		word = `lower(t.name)`
-	}
-	if q.Ascending {
+	direction, beyond := "DESC", "<"
+	if q.Ascending != key.reversed {
 		direction, beyond = "ASC", ">"
 	}
-	return fmt.Sprintf(`SELECT *, (SELECT at FROM tenant_summaries_made) FROM (
-		SELECT t.id, t.name, t.domain, t.status, t.settings, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
-			coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0), %[1]s AS rank, (%[2]s COLLATE "C") AS word
+	args = pgx.NamedArgs{"count": q.Limit + 1}
+	where := []string{"true"}
+	if q.Status != "" {
+		where, args["status"] = append(where, "t.status = @status"), string(q.Status)
+	}
+	if q.Prefix != "" {
+		where = append(where, "(starts_with(t.id, lower(@q)) OR starts_with(lower(t.name), lower(@q)) OR starts_with(t.domain, lower(@q)))")
+		args["q"] = q.Prefix
+	}
+	if after != nil {
+		where = append(where, fmt.Sprintf("(%s, t.id) %s (@key::text::%s, @id)", key.expression, beyond, key.kind))
+		args["key"], args["id"] = after.Key, after.ID
+	}
+	return fmt.Sprintf(`SELECT t.id, t.name, t.domain, t.status, t.settings, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
+			coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0), (%[1]s)::text, (SELECT at FROM tenant_summaries_made)
 		FROM tenants t LEFT JOIN tenant_summaries s ON s.tenant_id = t.id
-		WHERE ($1 = '' OR t.status = $1)
-			AND ($2 = '' OR starts_with(t.id, lower($2)) OR starts_with(lower(t.name), lower($2)) OR starts_with(t.domain, lower($2)))
-	) ranked WHERE NOT $3 OR (rank, word, id) %[4]s ($4, $5 COLLATE "C", $6 COLLATE "C")
-	ORDER BY rank %[3]s, word %[3]s, id %[3]s LIMIT $7`, rank, word, direction, beyond), nil
+		WHERE %[2]s ORDER BY %[1]s %[3]s, t.id %[3]s LIMIT @count`, key.expression, strings.Join(where, " AND "), direction), args, nil
 }
 
 // ListTenants gives a page of tenants and the cursor of the next one.
@@ -129,32 +142,31 @@ func (s *Store) ListTenants(ctx context.Context, q TenantQuery) (items []TenantS
 }
 
 func (s *Store) queryTenants(ctx context.Context, q TenantQuery, after *tenantPlace) (items []TenantSummary, err error) {
-	sql, err := q.statement()
+	sql, args, err := q.statement(after)
 	if err != nil {
 		return nil, err
 	}
-	from := tenantPlace{}
-	if after != nil {
-		from = *after
-	}
 	err = s.readingAll(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sql, string(q.Status), q.Prefix, after != nil, from.Rank, from.Word, from.ID, q.Limit+1)
+		rows, err := tx.Query(ctx, sql, args)
 		if err != nil {
 			return err
 		}
 		items, err = pgx.CollectRows(rows, q.scan)
 		return err
 	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && after != nil && strings.HasPrefix(pg.Code, "22") { // PostgreSQL has not written this key
+		return nil, fault.InvalidFields(errCursor)
+	}
 	return items, err
 }
 
 func (q TenantQuery) scan(row pgx.CollectableRow) (t TenantSummary, err error) {
 	var settings []byte
-	t.place.Sort, t.place.Ascending = q.Sort, q.Ascending
 	if err := row.Scan(&t.ID, &t.Name, &t.Domain, &t.Status, &settings, &t.Version, &t.CreatedAt, &t.UpdatedAt, &t.Day, &t.Used,
-		&t.Backlog, &t.OldestAt, &t.Sent, &t.Bounced, &t.place.Rank, &t.place.Word, &t.MadeAt); err != nil {
+		&t.Backlog, &t.OldestAt, &t.Sent, &t.Bounced, &t.place.Key, &t.MadeAt); err != nil {
 		return t, err
 	}
-	t.place.ID = t.ID
+	t.place.Sort, t.place.Ascending, t.place.ID = q.Sort, q.Ascending, t.ID
 	return t, readSettings(settings, &t.Tenant)
 }

@@ -146,7 +146,7 @@ func TestListTenants_Sorts(t *testing.T) {
 			('a', 1, 5, now() - interval '1 hour', 90, 10), ('b', 3, 7, now(), 100, 0), ('c', 3, 0, NULL, 0, 0)) AS v (id, used, backlog, oldest, sent, bounced)`)
 	b.exec(`UPDATE tenants SET name = CASE id WHEN 'a' THEN 'delta' WHEN 'b' THEN 'Charlie' WHEN 'c' THEN 'bravo' ELSE 'Alpha' END`)
 	for sort, want := range map[store.TenantSort][]string{
-		store.ByUsed: {"c", "b", "a", "d"}, store.ByBacklog: {"b", "a", "d", "c"}, store.ByOldestWaiting: {"a", "b", "d", "c"},
+		store.ByUsed: {"c", "b", "a", "d"}, store.ByBacklog: {"b", "a", "d", "c"}, store.ByOldestWaiting: {"a", "b", "c", "d"},
 		store.ByBounceRate: {"a", "b", "d", "c"}, store.ByName: {"a", "b", "c", "d"}, store.ByCreation: {"d", "c", "b", "a"},
 	} {
 		for _, limit := range []int{1, 2, 3, 10} {

@@ -147,14 +147,16 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 	}{
 		{
 			"it makes the roles itself",
-			[]string{`CREATE ROLE renter LOGIN CREATEROLE PASSWORD 'sesame'`, `CREATE DATABASE first OWNER renter`}, "renter", "renter",
+			[]string{`CREATE ROLE renter LOGIN CREATEROLE PASSWORD 'sesame'`, `CREATE DATABASE first OWNER renter`},
+			"renter", "renter",
 		},
 		{
 			"an administrator has made them, and it can make none",
 			[]string{
 				`CREATE ROLE plain LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO plain`,
 				`CREATE DATABASE second OWNER plain`,
-			}, "plain", "plain",
+			},
+			"plain", "plain",
 		},
 		{
 			"the processes have a user that owns nothing",
@@ -162,7 +164,8 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 				`CREATE ROLE keeper LOGIN PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO keeper`,
 				`CREATE DATABASE third OWNER keeper`,
 				`CREATE ROLE runner LOGIN NOINHERIT PASSWORD 'sesame'`, `GRANT mailtura_request, mailtura_system, mailtura_audit TO runner`,
-			}, "keeper", "runner",
+			},
+			"keeper", "runner",
 		},
 	} {
 		m.exec(step.setup...)
@@ -170,7 +173,24 @@ func TestRoles_OwnerIsNoSuperuser(t *testing.T) {
 		_, err := store.Migrate(t.Context(), m.url(step.owner, database))
 		require.NoError(t, err, step.name)
 		m.use(m.url(step.user, database))
+		requireBackup(t, m.url(step.owner, database))
 	}
+}
+
+// requireBackup requires that the owner can copy all rows, as pg_dump --enable-row-security does.
+func requireBackup(t *testing.T, url string) {
+	t.Helper()
+	s := open(t, url)
+	_, err := s.CreateTenant(t.Context(), tenant.Tenant{ID: "kept", Name: "kept", Domain: "kept.example"})
+	require.NoError(t, err)
+	conn := connect(t, url)
+	for _, table := range []string{"tenants", "goose_db_version", "events", "api_keys"} {
+		_, err := conn.Exec(t.Context(), `COPY `+table+` TO STDOUT`)
+		require.NoError(t, err, table)
+	}
+	var tenants int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM tenants`).Scan(&tenants))
+	require.Equal(t, 1, tenants)
 }
 
 // Without the right to make roles, and without the roles, it is said which is missing.

@@ -82,8 +82,10 @@ func open(ctx context.Context, cfg Config, settings map[string]string, role stri
 		if role == "" {                  // migrations
 			return nil
 		}
-		_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize())
-		return err
+		if _, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
+			return fmt.Errorf("become %s, which migrations make: %w", role, err)
+		}
+		return nil
 	}
 	maps.Copy(pc.ConnConfig.RuntimeParams, settings)
 	if cfg.Traced {

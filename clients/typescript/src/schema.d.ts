@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Create a key of the tenant
-         * @description Needs the scope `keys:write`.
+         * @description Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["create-api-key"];
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
         put?: never;
         /**
          * Replace a key of the tenant by a new one
-         * @description The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         * @description The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["rotate-api-key"];
         delete?: never;
@@ -251,7 +251,7 @@ export interface paths {
         put?: never;
         /**
          * Send an email
-         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`.
+         * @description 202 means that the email is on disk and will be sent; what became of it is at GET /emails/{id}. Over the daily limit nothing is sent to anybody, and the answer is 429. Needs the scope `emails:send`. Its body has at most 26 MiB.
          */
         post: operations["send-email"];
         delete?: never;
@@ -271,7 +271,7 @@ export interface paths {
         put?: never;
         /**
          * Send up to 1000 emails
-         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`.
+         * @description Each email is accepted or refused on its own; results are in the order of the request. What was accepted is on disk, all of it in one transaction. Needs the scope `emails:send`. Its body has at most 26 MiB.
          */
         post: operations["send-email-batch"];
         delete?: never;
@@ -299,7 +299,7 @@ export interface paths {
         head?: never;
         /**
          * Change when a scheduled email is sent
-         * @description For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`.
+         * @description For an email that is scheduled or held. A time in the past means at once. Needs the scope `emails:send`. Its body has at most 1 MiB.
          */
         patch: operations["reschedule-email"];
         trace?: never;
@@ -459,7 +459,7 @@ export interface paths {
         put?: never;
         /**
          * Create an operator key
-         * @description Needs the scope `keys:write`.
+         * @description Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["create-operator-key"];
         delete?: never;
@@ -503,7 +503,7 @@ export interface paths {
         put?: never;
         /**
          * Replace an operator key by a new one
-         * @description The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`.
+         * @description The answer is a new key with the same name, scopes and networks. The old one goes on until the end of the overlap. Needs the scope `keys:write`. Its body has at most 1 MiB.
          */
         post: operations["rotate-operator-key"];
         delete?: never;
@@ -527,7 +527,7 @@ export interface paths {
         put?: never;
         /**
          * Create a template
-         * @description Needs the scope `templates:write`.
+         * @description Needs the scope `templates:write`. Its body has at most 4 MiB.
          */
         post: operations["create-template"];
         delete?: never;
@@ -547,7 +547,7 @@ export interface paths {
         put?: never;
         /**
          * See an email of a template that is not saved
-         * @description Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`.
+         * @description Nothing is saved or sent. It can call the tenant's partials. Needs the scope `templates:read`. Its body has at most 4 MiB.
          */
         post: operations["preview-draft"];
         delete?: never;
@@ -570,7 +570,7 @@ export interface paths {
         get: operations["get-template"];
         /**
          * Replace the content of a template
-         * @description Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`.
+         * @description Makes the next version. Emails that were accepted before keep theirs. A new version of a partial makes one of every template that calls it, in the same moment; when one of them could not be compiled with it, nothing is changed. Needs the scope `templates:write`. Its body has at most 4 MiB.
          */
         put: operations["update-template"];
         post?: never;
@@ -615,7 +615,7 @@ export interface paths {
         put?: never;
         /**
          * See an email of a template
-         * @description Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`.
+         * @description Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
          */
         post: operations["preview-template"];
         delete?: never;
@@ -719,7 +719,7 @@ export interface paths {
         put?: never;
         /**
          * Create a tenant
-         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`.
+         * @description The answer has the status that the tenant reached while the request waited: active, unless the workflow engine is away. Needs the scope `tenants:write`. Its body has at most 1 MiB.
          */
         post: operations["create-tenant"];
         delete?: never;
@@ -751,7 +751,7 @@ export interface paths {
         head?: never;
         /**
          * Change a tenant
-         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`.
+         * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
          */
         patch: operations["update-tenant"];
         trace?: never;
@@ -811,7 +811,7 @@ export interface paths {
         put?: never;
         /**
          * Create a webhook
-         * @description It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`.
+         * @description It is called for what happens from then on. A tenant has at most 20. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
          */
         post: operations["create-webhook"];
         delete?: never;
@@ -843,7 +843,7 @@ export interface paths {
         head?: never;
         /**
          * Change a webhook
-         * @description A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`.
+         * @description A merge patch (RFC 7396): what is absent stays as it is. A webhook that is disabled forgets the calls that it waited to make again; one that is enabled is called for what happens from then on, and by a replay for what happened meanwhile. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
          */
         patch: operations["update-webhook"];
         trace?: never;
@@ -879,7 +879,7 @@ export interface paths {
         put?: never;
         /**
          * Call a webhook for events again
-         * @description The calls have the same ids as before. Needs the scope `webhooks:write`.
+         * @description The calls have the same ids as before. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
          */
         post: operations["replay-webhook"];
         delete?: never;
@@ -899,7 +899,7 @@ export interface paths {
         put?: never;
         /**
          * Replace the secret of a webhook by a new one
-         * @description Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`.
+         * @description Until the end of the overlap, calls have a signature of each. A rotation within the overlap ends the oldest secret. Needs the scope `webhooks:write`. Its body has at most 1 MiB.
          */
         post: operations["rotate-webhook-secret"];
         delete?: never;
