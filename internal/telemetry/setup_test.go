@@ -49,7 +49,7 @@ func TestSetup_DoesNothingUnasked(t *testing.T) { //nolint:paralleltest // it ch
 	} {
 		environment(t, pairs...)
 		traces, metrics := otel.GetTracerProvider(), otel.GetMeterProvider()
-		shutdown, err := telemetry.Setup(t.Context(), "1.0")
+		shutdown, err := telemetry.Setup(t.Context(), "1.0", strings.ToUpper)
 		require.NoError(t, err, pairs)
 		require.False(t, telemetry.TracesAsked(), pairs)
 		require.Equal(t, traces, otel.GetTracerProvider(), pairs)
@@ -61,7 +61,7 @@ func TestSetup_DoesNothingUnasked(t *testing.T) { //nolint:paralleltest // it ch
 // Without traces of its own, a process still passes on those of others.
 func TestSetup_Propagates(t *testing.T) { //nolint:paralleltest // it changes the process
 	environment(t)
-	_, err := telemetry.Setup(t.Context(), "1.0")
+	_, err := telemetry.Setup(t.Context(), "1.0", strings.ToUpper)
 	require.NoError(t, err)
 	carrier := propagation.MapCarrier{}
 	otel.GetTextMapPropagator().Inject(telemetry.WithTenant(sampled(t.Context()), "acme-corp"), carrier)
@@ -72,10 +72,10 @@ func TestSetup_Propagates(t *testing.T) { //nolint:paralleltest // it changes th
 
 func TestSetup_UnknownExporter(t *testing.T) { //nolint:paralleltest // it changes the process
 	environment(t, "TRACES_EXPORTER", "pigeon")
-	_, err := telemetry.Setup(t.Context(), "1.0")
+	_, err := telemetry.Setup(t.Context(), "1.0", strings.ToUpper)
 	require.ErrorContains(t, err, "set up traces: ")
 	environment(t, "TRACES_EXPORTER", "none", "METRICS_EXPORTER", "pigeon")
-	_, err = telemetry.Setup(t.Context(), "1.0")
+	_, err = telemetry.Setup(t.Context(), "1.0", strings.ToUpper)
 	require.ErrorContains(t, err, "set up metrics: ")
 }
 
@@ -106,7 +106,7 @@ func TestSetup_SendsWhereItIsAsked(t *testing.T) { //nolint:paralleltest // it c
 	c := newCollector(t)
 	environment(t, "EXPORTER_OTLP_ENDPOINT", c.URL, "EXPORTER_OTLP_PROTOCOL", "http/protobuf", "RESOURCE_ATTRIBUTES", "deployment.environment=test")
 	require.True(t, telemetry.TracesAsked())
-	shutdown, err := telemetry.Setup(t.Context(), "1.2.3")
+	shutdown, err := telemetry.Setup(t.Context(), "1.2.3", strings.ToUpper)
 	require.NoError(t, err)
 
 	ctx := telemetry.WithTenant(t.Context(), "acme-corp")
@@ -129,7 +129,7 @@ func TestSetup_SendsWhereItIsAsked(t *testing.T) { //nolint:paralleltest // it c
 func TestWithTenant_MarksTheSpan(t *testing.T) { //nolint:paralleltest // it changes the process
 	c := newCollector(t)
 	environment(t, "EXPORTER_OTLP_TRACES_ENDPOINT", c.URL+"/spans", "EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-	shutdown, err := telemetry.Setup(t.Context(), "1.2.3")
+	shutdown, err := telemetry.Setup(t.Context(), "1.2.3", strings.ToUpper)
 	require.NoError(t, err)
 	ctx, span := otel.Tracer("test").Start(t.Context(), "request")
 	require.NotEmpty(t, telemetry.TraceParent(ctx))
