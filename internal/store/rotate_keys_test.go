@@ -16,7 +16,7 @@ import (
 
 func rotation(old uuid.UUID) store.Rotation {
 	return store.Rotation{
-		Old: old, New: apikey.New(apikey.Tenant), Now: time.Now(), Overlap: time.Hour, Allow: func(apikey.Grant) error { return nil },
+		Old: old, New: apikey.New(apikey.Tenant), Now: time.Now(), Overlap: time.Hour, Allow: func(apikey.Grant, apikey.Networks) error { return nil },
 	}
 }
 
@@ -32,7 +32,7 @@ func TestRotateTenantKey(t *testing.T) {
 	_, err = b.RotateOperatorKey(t.Context(), rotation(old.ID))
 	requireFault(t, err, fault.NotFound, "key_not_found")
 	r, refusal := rotation(old.ID), errors.New("no")
-	r.Allow = func(g apikey.Grant) error {
+	r.Allow = func(g apikey.Grant, _ apikey.Networks) error {
 		require.Equal(t, grant, g)
 		return refusal
 	}
