@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/telemetry"
 )
@@ -39,9 +40,13 @@ func (s *Server) trace(next http.Handler) http.Handler {
 			span.SetAttributes(attribute.String("http.route", route))
 		}
 	})
-	return otelhttp.NewHandler(named, "http", otelhttp.WithFilter(func(r *http.Request) bool {
+	traced := otelhttp.NewHandler(named, "http", otelhttp.WithFilter(func(r *http.Request) bool {
 		return r.URL.Path != "/healthz" && r.URL.Path != "/readyz"
 	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Baggage") // it says whose work it is, which no caller decides
+		traced.ServeHTTP(w, r)
+	})
 }
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
@@ -50,7 +55,7 @@ var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 func (s *Server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requestID := r.Header.Get("X-Request-Id")
-		if !requestIDForm.MatchString(requestID) {
+		if !requestIDForm.MatchString(requestID) || apikey.RedactText(requestID) != requestID {
 			requestID = id.Request.NewString()
 		}
 		ctx := context.WithValue(telemetry.WithRequest(r.Context(), requestID), logKey{}, s.log)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/apiserver"
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/keyring"
@@ -68,7 +69,9 @@ type logging struct {
 	LogJSON  bool       `name:"log-json" env:"MAILTURA_LOG_JSON" default:"true" negatable:"" help:"Log JSON lines."`
 }
 
-func (l logging) logger() *slog.Logger { return telemetry.NewLogger(os.Stderr, l.LogLevel, l.LogJSON) }
+func (l logging) logger() *slog.Logger {
+	return telemetry.NewLogger(apikey.Redacted{Writer: os.Stderr}, l.LogLevel, l.LogJSON)
+}
 
 // listening is how the API listens.
 type listening struct {
@@ -156,7 +159,7 @@ func (a *app) stop() {
 
 // open connects what every role uses. inline says that API and worker share the process.
 func (a *app) open(ctx context.Context, inline bool) error {
-	shutdown, err := telemetry.Setup(ctx, version)
+	shutdown, err := telemetry.Setup(ctx, version, apikey.RedactText)
 	if err != nil {
 		return err
 	}

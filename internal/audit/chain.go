@@ -34,8 +34,8 @@ func (h Head) hash() string {
 func (h Head) Next(ctx context.Context, act Act, requestID string, at time.Time) (Entry, error) {
 	actor := ActorOf(ctx)
 	e := Entry{
-		Number: h.Number + 1, At: at.UTC().Truncate(time.Microsecond), Action: act.Action, Target: redact(act.Target),
-		Actor: Actor{Kind: actor.Kind, ID: redact(actor.ID)}, Note: redact(NoteOf(ctx)), RequestID: redact(requestID), Previous: h.hash(),
+		Number: h.Number + 1, At: at.UTC().Truncate(time.Microsecond), Action: act.Action, Target: apikey.RedactText(act.Target),
+		Actor: Actor{Kind: actor.Kind, ID: apikey.RedactText(actor.ID)}, Note: apikey.RedactText(NoteOf(ctx)), RequestID: apikey.RedactText(requestID), Previous: h.hash(),
 	}
 	if act.TenantID != "" {
 		e.TenantID = &act.TenantID
@@ -47,8 +47,6 @@ func (h Head) Next(ctx context.Context, act Act, requestID string, at time.Time)
 	e.Hash, err = e.sum()
 	return e, err
 }
-
-func redact(text string) string { return string(apikey.Redact([]byte(text))) }
 
 // sum is the hash that the entry should have.
 func (e Entry) sum() (string, error) {

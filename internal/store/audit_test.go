@@ -110,12 +110,12 @@ func TestAudit_Keys(t *testing.T) {
 	secrets := []apikey.Key{apikey.New(apikey.Tenant), apikey.New(apikey.Tenant), apikey.New(apikey.Operator), apikey.New(apikey.Operator)}
 	first, err := b.CreateTenantKey(ctx, acme, store.NewKey{Name: "app", Key: secrets[0], Grant: apikey.Grant{apikey.EmailsSend}})
 	require.NoError(t, err)
-	any := func(apikey.Grant, apikey.Networks) error { return nil }
-	second, err := b.RotateTenantKey(ctx, acme, store.Rotation{Old: first.ID, New: secrets[1], Now: time.Now(), Allow: any})
+	anything := func(apikey.Grant, apikey.Networks) error { return nil }
+	second, err := b.RotateTenantKey(ctx, acme, store.Rotation{Old: first.ID, New: secrets[1], Now: time.Now(), Allow: anything})
 	require.NoError(t, err)
 	operator, err := b.CreateOperatorKey(ctx, store.NewKey{Name: "deploy", Key: secrets[2]})
 	require.NoError(t, err)
-	_, err = b.RotateOperatorKey(ctx, store.Rotation{Old: operator.ID, New: secrets[3], Now: time.Now(), Allow: any})
+	_, err = b.RotateOperatorKey(ctx, store.Rotation{Old: operator.ID, New: secrets[3], Now: time.Now(), Allow: anything})
 	require.NoError(t, err)
 	for range 2 { // the second time nothing is done
 		require.NoError(t, b.RevokeTenantKey(ctx, acme, second.ID))

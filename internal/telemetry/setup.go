@@ -19,8 +19,8 @@ import (
 // (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 // Without OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER there are no traces, and
 // likewise for metrics: a program that nobody listens to should not knock on a port.
-// The result flushes and stops them.
-func Setup(ctx context.Context, version string) (shutdown func(context.Context) error, err error) {
+// Traces go out as redact leaves their texts. The result flushes and stops them.
+func Setup(ctx context.Context, version string, redact func(string) string) (shutdown func(context.Context) error, err error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	res, err := resource.New(ctx, resource.WithAttributes(
 		attribute.String("service.name", "mailtura"),
@@ -36,7 +36,7 @@ func Setup(ctx context.Context, version string) (shutdown func(context.Context) 
 			return nil, fmt.Errorf("set up traces: %w", err)
 		}
 		provider := sdktrace.NewTracerProvider(sdktrace.WithResource(res),
-			sdktrace.WithSpanProcessor(tenantTagger{}), sdktrace.WithBatcher(exporter))
+			sdktrace.WithSpanProcessor(tenantTagger{}), sdktrace.WithBatcher(redacting{exporter, redact}))
 		otel.SetTracerProvider(provider)
 		stops = append(stops, provider.Shutdown)
 	}

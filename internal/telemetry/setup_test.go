@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -49,7 +51,7 @@ func TestSetup_DoesNothingUnasked(t *testing.T) { //nolint:paralleltest // it ch
 	} {
 		environment(t, pairs...)
 		traces, metrics := otel.GetTracerProvider(), otel.GetMeterProvider()
-		shutdown, err := telemetry.Setup(t.Context(), "1.0")
+		shutdown, err := telemetry.Setup(t.Context(), "1.0", plain)
 		require.NoError(t, err, pairs)
 		require.False(t, telemetry.TracesAsked(), pairs)
 		require.Equal(t, traces, otel.GetTracerProvider(), pairs)
@@ -61,7 +63,7 @@ func TestSetup_DoesNothingUnasked(t *testing.T) { //nolint:paralleltest // it ch
 // Without traces of its own, a process still passes on those of others.
 func TestSetup_Propagates(t *testing.T) { //nolint:paralleltest // it changes the process
 	environment(t)
-	_, err := telemetry.Setup(t.Context(), "1.0")
+	_, err := telemetry.Setup(t.Context(), "1.0", plain)
 	require.NoError(t, err)
 	carrier := propagation.MapCarrier{}
 	otel.GetTextMapPropagator().Inject(telemetry.WithTenant(sampled(t.Context()), "acme-corp"), carrier)
@@ -72,10 +74,10 @@ func TestSetup_Propagates(t *testing.T) { //nolint:paralleltest // it changes th
 
 func TestSetup_UnknownExporter(t *testing.T) { //nolint:paralleltest // it changes the process
 	environment(t, "TRACES_EXPORTER", "pigeon")
-	_, err := telemetry.Setup(t.Context(), "1.0")
+	_, err := telemetry.Setup(t.Context(), "1.0", plain)
 	require.ErrorContains(t, err, "set up traces: ")
 	environment(t, "TRACES_EXPORTER", "none", "METRICS_EXPORTER", "pigeon")
-	_, err = telemetry.Setup(t.Context(), "1.0")
+	_, err = telemetry.Setup(t.Context(), "1.0", plain)
 	require.ErrorContains(t, err, "set up metrics: ")
 }
 
@@ -106,7 +108,7 @@ func TestSetup_SendsWhereItIsAsked(t *testing.T) { //nolint:paralleltest // it c
 	c := newCollector(t)
 	environment(t, "EXPORTER_OTLP_ENDPOINT", c.URL, "EXPORTER_OTLP_PROTOCOL", "http/protobuf", "RESOURCE_ATTRIBUTES", "deployment.environment=test")
 	require.True(t, telemetry.TracesAsked())
-	shutdown, err := telemetry.Setup(t.Context(), "1.2.3")
+	shutdown, err := telemetry.Setup(t.Context(), "1.2.3", plain)
 	require.NoError(t, err)
 
 	ctx := telemetry.WithTenant(t.Context(), "acme-corp")
@@ -129,7 +131,7 @@ func TestSetup_SendsWhereItIsAsked(t *testing.T) { //nolint:paralleltest // it c
 func TestWithTenant_MarksTheSpan(t *testing.T) { //nolint:paralleltest // it changes the process
 	c := newCollector(t)
 	environment(t, "EXPORTER_OTLP_TRACES_ENDPOINT", c.URL+"/spans", "EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-	shutdown, err := telemetry.Setup(t.Context(), "1.2.3")
+	shutdown, err := telemetry.Setup(t.Context(), "1.2.3", plain)
 	require.NoError(t, err)
 	ctx, span := otel.Tracer("test").Start(t.Context(), "request")
 	require.NotEmpty(t, telemetry.TraceParent(ctx))
@@ -140,4 +142,29 @@ func TestWithTenant_MarksTheSpan(t *testing.T) { //nolint:paralleltest // it cha
 	defer c.mu.Unlock()
 	require.Contains(t, c.sent["/spans"], "late-tenant")
 	require.NotContains(t, c.sent, "/v1/metrics", "only traces were asked for")
+}
+
+// plain leaves texts as they are.
+func plain(text string) string { return text }
+
+// Whatever a span says goes out redacted, and nothing else of it changes.
+func TestSetup_Redacts(t *testing.T) { //nolint:paralleltest // it changes the process
+	c := newCollector(t)
+	environment(t, "EXPORTER_OTLP_TRACES_ENDPOINT", c.URL+"/spans", "EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	redact := func(text string) string { return strings.ReplaceAll(text, "secret", "(hidden)") }
+	shutdown, err := telemetry.Setup(t.Context(), "1.2.3", redact)
+	require.NoError(t, err)
+	_, span := otel.Tracer("test").Start(t.Context(), "name secret")
+	span.SetAttributes(attribute.String("text", "attribute secret"), attribute.Int("number", 4711))
+	span.AddEvent("event secret", trace.WithAttributes(attribute.String("detail", "detail secret")))
+	span.SetStatus(codes.Error, "status secret")
+	span.End()
+	require.NoError(t, shutdown(t.Context()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, where := range []string{"name", "attribute", "event", "detail", "status"} {
+		require.Contains(t, c.sent["/spans"], where+" (hidden)")
+	}
+	require.Contains(t, c.sent["/spans"], "number")
+	require.NotContains(t, c.sent["/spans"], "secret")
 }
