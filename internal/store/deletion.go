@@ -15,7 +15,8 @@ import (
 // belongs to emails goes with them.
 var TenantTables = []string{
 	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "events", "daily_usage",
-	"template_versions", "templates", "idempotency_keys", "api_keys", "metric_cursors", "metrics", "metric_uniques", // the cursor first: a roller has it locked
+	"template_versions", "templates", "idempotency_keys", "api_keys",
+	"metric_cursors", "metrics", "metric_uniques", // the cursor first: a roller has it locked
 }
 
 // DeleteTenantRows deletes one chunk of one of TenantTables and counts it on the
