@@ -58,8 +58,8 @@ func (s *Server) registerMetrics() {
 	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Metrics](), true, "Metrics")
 	register(s, forTenants(apikey.MetricsRead), huma.Operation{
 		OperationID: "get-metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"Metrics"}, Summary: "Count what happened",
-		Description: "Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are committed " +
-			"when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of.",
+		Description: "Counts the tenant's events by the time at which they happened. Each count is exact: it is that of the events which are " +
+			"committed when the request is answered. Rates are shares of 0 to 1, and null where there is nothing to have a share of.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: schema},
 			"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items, a line each, under a line with their names"}},
@@ -141,7 +141,7 @@ func (in *MetricsInput) query(zone *time.Location, now time.Time) (q metric.Quer
 }
 
 func tooLong(most int, name string) error {
-	return outOfRange("query.from", "the time from from to to has more than "+strconv.Itoa(most)+" "+name+", the most that is answered at once")
+	return outOfRange("query.from", "from here to the end are more than "+strconv.Itoa(most)+" "+name+", the most that is answered at once")
 }
 
 func outOfRange(location, message string) error {
@@ -160,7 +160,8 @@ func instant(location, text string, zone *time.Location, later int) (time.Time, 
 	}
 	if err != nil || at.Year() < 2000 || at.Year() > 9000 {
 		return at, fault.InvalidFields(fault.Field{
-			Location: location, Code: "invalid_value", Message: "must be a time as 2026-11-24T12:00:00Z (RFC 3339) or a date as 2026-11-24, from the year 2000 on",
+			Location: location, Code: "invalid_value",
+			Message: "must be a time as 2026-11-24T12:00:00Z (RFC 3339) or a date as 2026-11-24, from the year 2000 on",
 		})
 	}
 	return at, nil

@@ -83,8 +83,9 @@ func (c *Counts) counter(t event.Type) *int64 {
 		return &c.Cancelled
 	case "email.unknown":
 		return &c.Unknown
+	default:
+		return nil
 	}
-	return nil
 }
 
 // count adds an event; ok is false when events of its type are not counted.
@@ -96,12 +97,13 @@ func (c *Counts) count(f Fact) (ok bool) {
 	case Clicked:
 		interact(f, &c.Clicked, &c.UniqueClicked, &c.AutomatedClicked)
 		return true
+	default:
+		n := c.counter(f.Type)
+		if n != nil {
+			*n++
+		}
+		return n != nil
 	}
-	n := c.counter(f.Type)
-	if n != nil {
-		*n++
-	}
-	return n != nil
 }
 
 func interact(f Fact, all, unique, automated *int64) {

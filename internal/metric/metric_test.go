@@ -36,9 +36,12 @@ func TestTally_CountsEachTypeOnce(t *testing.T) {
 		tally.Add(metric.Fact{Type: kind, At: at, Template: "w", Tags: []string{"b", "a", "b"}, Address: "x@Y.Example"})
 		require.Len(t, tally.Counts, 10, kind)
 		for _, place := range []metric.Place{
-			{metric.All, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), ""}, {metric.All, metric.Day, instant(t, "2026-11-25T00:00:00Z"), ""},
-			{metric.Template, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), "w"}, {metric.Domain, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "y.example"},
-			{metric.Tag, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "a"}, {metric.Tag, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "b"},
+			{metric.All, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), ""},
+			{metric.All, metric.Day, instant(t, "2026-11-25T00:00:00Z"), ""},
+			{metric.Template, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), "w"},
+			{metric.Domain, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "y.example"},
+			{metric.Tag, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "a"},
+			{metric.Tag, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "b"},
 		} {
 			require.EqualValues(t, 1, tally.Counts[place].Total(), "%s %v", kind, place)
 		}
@@ -57,8 +60,11 @@ func TestTally_People(t *testing.T) {
 	tally := metric.NewTally(time.UTC)
 	at := instant(t, "2026-11-24T00:00:00Z")
 	for _, f := range []metric.Fact{
-		{Type: metric.Opened, Automated: true}, {Type: metric.Opened, First: true}, {Type: metric.Opened},
-		{Type: metric.Clicked, First: true}, {Type: metric.Clicked, Automated: true, First: true},
+		{Type: metric.Opened, Automated: true},
+		{Type: metric.Opened, First: true},
+		{Type: metric.Opened},
+		{Type: metric.Clicked, First: true},
+		{Type: metric.Clicked, Automated: true, First: true},
 	} {
 		f.At = at
 		tally.Add(f)

@@ -72,7 +72,7 @@ func makeMetrics(b *testing.B, stack *testkit.Stack, tenantID string) {
 
 func measureMetrics(b *testing.B, stack *testkit.Stack, query string) {
 	b.Helper()
-	const requests = 100
+	const requests = 50
 	times := make([]time.Duration, requests)
 	url := stack.URL + "/api/v1/metrics?to=2026-03-31&" + query
 	if !strings.Contains(query, "from=") {
