@@ -61,6 +61,10 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"create-template":     `{"name":"mine","text":"mine"}`,
 	"update-template":     `{"text":"mine"}`,
 	"preview-template":    `{}`,
+	"validate-template":   `{}`,
+	"validate-draft":      `{"template":{"text":"mine"}}`,
+	"test-template":       `{"to":"a@example.com"}`,
+	"copy-template":       `{"tenantId":"mallory"}`,
 	"preview-draft":       `{"template":{"text":"mine"}}`,
 	"send-email":          `{"to":"a@example.com","subject":"mine","text":"mine"}`,
 	"create-bulk-send":    `{"subject":"mine","text":"mine"}`,
@@ -206,7 +210,7 @@ func TestAuth_TenantHeaderIsDocumented(t *testing.T) {
 			a.problem(http.StatusForbidden, "operator_required")
 			continue
 		}
-		require.NotEqual(t, http.StatusForbidden, a.Status, op.OperationID)
+		require.Equal(t, op.OperationID == "copy-template", a.Status == http.StatusForbidden, op.OperationID)
 		b.ask(op.method, op.at("nobody"), b.operator, op.body(t)).problem(http.StatusBadRequest, "tenant_required")
 	}
 }
