@@ -60,7 +60,7 @@ func TestValidateDraft_FindsWhatSavingRefuses(t *testing.T) {
 		`{"subject":"x"}`:                                                                 "error required  0:0",
 		`{"subject":"x","text":"x","variables":{"type":"dog"}}`:                           "error invalid_variables_schema variables 0:0",
 		`{"subject":"x","mjml":"<mjml><mj-body>\n<mj-text>x</mj-text></mj-body></mjml>"}`: "error invalid_template mjml 2:0",
-		`{"subject":"x","mjml":"<mjml><mj-body>\n<mj-raw><a href=\"\">{{x}}</a></mj-raw></mj-body></mjml>","variables":{}}`: "warning unknown_variable mjml 2:36|warning empty_link mjml 2:9",
+		`{"subject":"x","mjml":"<mjml><mj-body>\n<mj-raw><a href=\"\">{{x}}</a></mj-raw></mj-body></mjml>","variables":{}}`: "warning unknown_variable mjml 2:22|warning empty_link mjml 2:9",
 		`{"kind":"partial","html":"<b>{{> @partial-block}}</b>"}`:                                                           "",
 	} {
 		v := b.validate(key, templatesPath, `{"template":`+template+`}`)
