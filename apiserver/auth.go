@@ -19,11 +19,15 @@ import (
 // access is who may call an operation.
 type access struct {
 	operators bool // operator keys only; else a tenant key, or an operator key with X-Tenant-ID
+	acting    bool // of these, only the latter
 	scope     apikey.Scope
 }
 
 func forTenants(scope apikey.Scope) access   { return access{scope: scope} }
 func forOperators(scope apikey.Scope) access { return access{scope: scope, operators: true} }
+
+// forOperatorsActing is for what reaches beyond the tenant that an operator key speaks for.
+func forOperatorsActing(scope apikey.Scope) access { return access{scope: scope, acting: true} }
 
 type (
 	callerKey     struct{}
@@ -112,7 +116,7 @@ func (s *Server) authorize(
 func (a access) tenantOf(credential store.Credential, asked string) (string, error) {
 	operator := credential.TenantID == ""
 	switch {
-	case a.operators && !operator:
+	case (a.operators || a.acting) && !operator:
 		return "", fault.New(fault.Forbidden, "operator_required", "This operation needs an operator key.")
 	case a.operators:
 		return "", nil

@@ -131,7 +131,12 @@ func (s *Server) sendEmail(ctx context.Context, in *struct {
 	Body SendEmail
 },
 ) (*acceptedOutput, error) {
-	e, err := s.compile(ctx, caller(ctx), &in.Body, pins{})
+	return s.accept(ctx, &in.Body)
+}
+
+// accept takes one email in.
+func (s *Server) accept(ctx context.Context, in *SendEmail) (*acceptedOutput, error) {
+	e, err := s.compile(ctx, caller(ctx), in, pins{})
 	if err != nil {
 		return nil, err
 	}

@@ -88,16 +88,20 @@ func (s *Server) registerTemplates() {
 
 var templateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
+func errTemplateName() error {
+	return fault.InvalidFields(fault.Field{
+		Location: "body.name", Code: "invalid_name",
+		Message: "a template name has 1 to 100 letters, digits, dots, underscores and hyphens, and starts with a letter or digit",
+	})
+}
+
 func (s *Server) createTemplate(ctx context.Context, in *struct {
 	TenantHeader
 	Body CreateTemplate
 },
 ) (*resource[Template], error) {
 	if !templateName.MatchString(in.Body.Name) {
-		return nil, fault.InvalidFields(fault.Field{
-			Location: "body.name", Code: "invalid_name",
-			Message: "a template name has 1 to 100 letters, digits, dots, underscores and hyphens, and starts with a letter or digit",
-		})
+		return nil, errTemplateName()
 	}
 	kind := cmp.Or(in.Body.Kind, store.KindTemplate)
 	t, err := s.compileTemplate(ctx, store.Template{Name: in.Body.Name, Kind: kind}, in.Body.TemplateContent)

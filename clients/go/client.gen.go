@@ -417,6 +417,54 @@ func (e EventDataKind) Valid() bool {
 	}
 }
 
+// Defines values for FindingPart.
+const (
+	FindingPartHtml      FindingPart = "html"
+	FindingPartMjml      FindingPart = "mjml"
+	FindingPartSubject   FindingPart = "subject"
+	FindingPartText      FindingPart = "text"
+	FindingPartVariables FindingPart = "variables"
+)
+
+// Valid indicates whether the value is a known member of the FindingPart enum.
+func (e FindingPart) Valid() bool {
+	switch e {
+	case FindingPartHtml:
+		return true
+	case FindingPartMjml:
+		return true
+	case FindingPartSubject:
+		return true
+	case FindingPartText:
+		return true
+	case FindingPartVariables:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingSeverity.
+const (
+	Error   FindingSeverity = "error"
+	Info    FindingSeverity = "info"
+	Warning FindingSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the FindingSeverity enum.
+func (e FindingSeverity) Valid() bool {
+	switch e {
+	case Error:
+		return true
+	case Info:
+		return true
+	case Warning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListedTenantStatus.
 const (
 	ListedTenantStatusActive       ListedTenantStatus = "active"
@@ -819,6 +867,42 @@ func (e TimelineEntryType) Valid() bool {
 	case TimelineEntryTypeExpired:
 		return true
 	case TimelineEntryTypeWait:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidateDraftClass.
+const (
+	ValidateDraftClassBulk          ValidateDraftClass = "bulk"
+	ValidateDraftClassTransactional ValidateDraftClass = "transactional"
+)
+
+// Valid indicates whether the value is a known member of the ValidateDraftClass enum.
+func (e ValidateDraftClass) Valid() bool {
+	switch e {
+	case ValidateDraftClassBulk:
+		return true
+	case ValidateDraftClassTransactional:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidateTemplateClass.
+const (
+	ValidateTemplateClassBulk          ValidateTemplateClass = "bulk"
+	ValidateTemplateClassTransactional ValidateTemplateClass = "transactional"
+)
+
+// Valid indicates whether the value is a known member of the ValidateTemplateClass enum.
+func (e ValidateTemplateClass) Valid() bool {
+	switch e {
+	case ValidateTemplateClassBulk:
+		return true
+	case ValidateTemplateClassTransactional:
 		return true
 	default:
 		return false
@@ -1601,6 +1685,20 @@ type Content struct {
 	Text      string  `json:"text"`
 }
 
+// CopyTemplate defines model for CopyTemplate.
+type CopyTemplate struct {
+	// Name Its name there; the same when it is absent
+	Name *string `json:"name,omitempty"`
+
+	// Overwrite Whether what has its name there, or that of a partial, gets a new version. Else that is a 409, unless it has the same content
+	Overwrite *bool `json:"overwrite,omitempty"`
+
+	// TenantId The tenant that gets it
+	//
+	// Examples: globex
+	TenantId string `json:"tenantId"`
+}
+
 // CreateAPIKey defines model for CreateAPIKey.
 type CreateAPIKey struct {
 	// AllowedCidrs Networks from which alone it may be used, in CIDR notation. At most those of the key that makes it, which are also the default; with an operator key, a tenant's key may have any, and the default is everywhere
@@ -1877,6 +1975,31 @@ type EventList struct {
 	// NextCursor Pass it as after to go on, also later: the log grows behind it. null while the log is empty
 	NextCursor *string `json:"nextCursor"`
 }
+
+// Finding defines model for Finding.
+type Finding struct {
+	// Code Stable; the list is in docs/errors.md
+	//
+	// Examples: relative_link
+	Code   string `json:"code"`
+	Column *int64 `json:"column,omitempty"`
+
+	// Line From 1; absent when it is not known
+	Line    *int64 `json:"line,omitempty"`
+	Message string `json:"message"`
+
+	// Part Absent: it is about the template as a whole
+	Part *FindingPart `json:"part,omitempty"`
+
+	// Severity error: emails of it are refused, fail or are broken. warning: they may be. info: good to know
+	Severity FindingSeverity `json:"severity"`
+}
+
+// FindingPart Absent: it is about the template as a whole
+type FindingPart string
+
+// FindingSeverity error: emails of it are refused, fail or are broken. warning: they may be. info: good to know
+type FindingSeverity string
 
 // ListAPIKey defines model for ListAPIKey.
 type ListAPIKey struct {
@@ -2692,6 +2815,33 @@ type TenantSummary struct {
 	Used int64 `json:"used"`
 }
 
+// TestTemplate defines model for TestTemplate.
+type TestTemplate struct {
+	// To One address, or a list of them
+	//
+	// Examples: Ada Lovelace <ada@example.com>
+	To TestTemplate_To `json:"to"`
+
+	// Variables As in an email. Absent: made from the schema of the template, as for a preview
+	Variables *map[string]interface{} `json:"variables,omitempty"`
+
+	// Version An older version; the current one when it is absent
+	Version *int32 `json:"version,omitempty"`
+}
+
+// TestTemplateTo0 defines model for TestTemplate.To.0.
+type TestTemplateTo0 = string
+
+// TestTemplateTo1 defines model for TestTemplate.To.1.
+type TestTemplateTo1 = []string
+
+// TestTemplate_To One address, or a list of them
+//
+// Examples: Ada Lovelace <ada@example.com>
+type TestTemplate_To struct {
+	union json.RawMessage
+}
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
@@ -2786,6 +2936,36 @@ type Usage struct {
 
 	// Used Recipients accepted this day
 	Used int64 `json:"used"`
+}
+
+// ValidateDraft defines model for ValidateDraft.
+type ValidateDraft struct {
+	Class    *ValidateDraftClass `json:"class,omitempty"`
+	Template DraftTemplate       `json:"template"`
+}
+
+// ValidateDraftClass defines model for ValidateDraft.Class.
+type ValidateDraftClass string
+
+// ValidateTemplate defines model for ValidateTemplate.
+type ValidateTemplate struct {
+	// Class Of the emails that it is for: bulk mail needs a way to unsubscribe. transactional when it is absent
+	Class *ValidateTemplateClass `json:"class,omitempty"`
+
+	// Version An older version; the current one when it is absent
+	Version *int32 `json:"version,omitempty"`
+}
+
+// ValidateTemplateClass Of the emails that it is for: bulk mail needs a way to unsubscribe. transactional when it is absent
+type ValidateTemplateClass string
+
+// Validation defines model for Validation.
+type Validation struct {
+	// Findings Errors first, then warnings; within them by place
+	Findings []Finding `json:"findings"`
+
+	// Valid Whether no finding is an error
+	Valid bool `json:"valid"`
 }
 
 // Webhook defines model for Webhook.
@@ -3249,6 +3429,12 @@ type PreviewDraftParams struct {
 // PreviewDraftParamsFormat defines parameters for PreviewDraft.
 type PreviewDraftParamsFormat string
 
+// ValidateDraftParams defines parameters for ValidateDraft.
+type ValidateDraftParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
 // DeleteTemplateParams defines parameters for DeleteTemplate.
 type DeleteTemplateParams struct {
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
@@ -3276,6 +3462,15 @@ type UpdateTemplateParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// CopyTemplateParams defines parameters for CopyTemplate.
+type CopyTemplateParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
 // DiffTemplateParams defines parameters for DiffTemplate.
 type DiffTemplateParams struct {
 	// From A version; the one before to when it is absent
@@ -3299,6 +3494,21 @@ type PreviewTemplateParams struct {
 
 // PreviewTemplateParamsFormat defines parameters for PreviewTemplate.
 type PreviewTemplateParamsFormat string
+
+// TestTemplateParams defines parameters for TestTemplate.
+type TestTemplateParams struct {
+	// IdempotencyKey Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
+
+// ValidateTemplateParams defines parameters for ValidateTemplate.
+type ValidateTemplateParams struct {
+	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
+	XTenantID *string `json:"X-Tenant-ID,omitempty"`
+}
 
 // ListTemplateVersionsParams defines parameters for ListTemplateVersions.
 type ListTemplateVersionsParams struct {
@@ -3514,11 +3724,23 @@ type CreateTemplateJSONRequestBody = CreateTemplate
 // PreviewDraftJSONRequestBody defines body for PreviewDraft for application/json ContentType.
 type PreviewDraftJSONRequestBody = PreviewDraft
 
+// ValidateDraftJSONRequestBody defines body for ValidateDraft for application/json ContentType.
+type ValidateDraftJSONRequestBody = ValidateDraft
+
 // UpdateTemplateJSONRequestBody defines body for UpdateTemplate for application/json ContentType.
 type UpdateTemplateJSONRequestBody = TemplateContent
 
+// CopyTemplateJSONRequestBody defines body for CopyTemplate for application/json ContentType.
+type CopyTemplateJSONRequestBody = CopyTemplate
+
 // PreviewTemplateJSONRequestBody defines body for PreviewTemplate for application/json ContentType.
 type PreviewTemplateJSONRequestBody = PreviewTemplate
+
+// TestTemplateJSONRequestBody defines body for TestTemplate for application/json ContentType.
+type TestTemplateJSONRequestBody = TestTemplate
+
+// ValidateTemplateJSONRequestBody defines body for ValidateTemplate for application/json ContentType.
+type ValidateTemplateJSONRequestBody = ValidateTemplate
 
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = CreateTenant
@@ -3596,6 +3818,68 @@ func (t SendEmail_To) MarshalJSON() ([]byte, error) {
 }
 
 func (t *SendEmail_To) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsTestTemplateTo0 returns the union data inside the TestTemplate_To as a TestTemplateTo0
+func (t TestTemplate_To) AsTestTemplateTo0() (TestTemplateTo0, error) {
+	var body TestTemplateTo0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTestTemplateTo0 overwrites any union data inside the TestTemplate_To as the provided TestTemplateTo0
+func (t *TestTemplate_To) FromTestTemplateTo0(v TestTemplateTo0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTestTemplateTo0 performs a merge with any union data inside the TestTemplate_To, using the provided TestTemplateTo0
+func (t *TestTemplate_To) MergeTestTemplateTo0(v TestTemplateTo0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsTestTemplateTo1 returns the union data inside the TestTemplate_To as a TestTemplateTo1
+func (t TestTemplate_To) AsTestTemplateTo1() (TestTemplateTo1, error) {
+	var body TestTemplateTo1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromTestTemplateTo1 overwrites any union data inside the TestTemplate_To as the provided TestTemplateTo1
+func (t *TestTemplate_To) FromTestTemplateTo1(v TestTemplateTo1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeTestTemplateTo1 performs a merge with any union data inside the TestTemplate_To, using the provided TestTemplateTo1
+func (t *TestTemplate_To) MergeTestTemplateTo1(v TestTemplateTo1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t TestTemplate_To) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *TestTemplate_To) UnmarshalJSON(b []byte) error {
 	err := t.union.UnmarshalJSON(b)
 	return err
 }
@@ -4013,6 +4297,24 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/templates/preview (the `PreviewDraft` operationId).
 	PreviewDraft(ctx context.Context, params *PreviewDraftParams, body PreviewDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ValidateDraftWithBody Find what is wrong with a template that is not saved
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+	ValidateDraftWithBody(ctx context.Context, params *ValidateDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidateDraft Find what is wrong with a template that is not saved
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+	ValidateDraft(ctx context.Context, params *ValidateDraftParams, body ValidateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteTemplate Delete a template
 	//
 	// Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them. Needs the scope `templates:write`.
@@ -4045,6 +4347,24 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/v1/templates/{name} (the `UpdateTemplate` operationId).
 	UpdateTemplate(ctx context.Context, name string, params *UpdateTemplateParams, body UpdateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CopyTemplateWithBody Copy a template to another tenant
+	//
+	// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+	CopyTemplateWithBody(ctx context.Context, name string, params *CopyTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CopyTemplate Copy a template to another tenant
+	//
+	// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+	CopyTemplate(ctx context.Context, name string, params *CopyTemplateParams, body CopyTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DiffTemplate See what changed between two versions of a template
 	//
 	// Needs the scope `templates:read`.
@@ -4069,6 +4389,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/templates/{name}/preview (the `PreviewTemplate` operationId).
 	PreviewTemplate(ctx context.Context, name string, params *PreviewTemplateParams, body PreviewTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestTemplateWithBody Send a test of a template
+	//
+	// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+	TestTemplateWithBody(ctx context.Context, name string, params *TestTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestTemplate Send a test of a template
+	//
+	// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+	TestTemplate(ctx context.Context, name string, params *TestTemplateParams, body TestTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidateTemplateWithBody Find what is wrong with a template
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+	ValidateTemplateWithBody(ctx context.Context, name string, params *ValidateTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidateTemplate Find what is wrong with a template
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+	ValidateTemplate(ctx context.Context, name string, params *ValidateTemplateParams, body ValidateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTemplateVersions List the versions of a template
 	//
@@ -5046,6 +5402,44 @@ func (c *Client) PreviewDraft(ctx context.Context, params *PreviewDraftParams, b
 	return c.Client.Do(req)
 }
 
+// ValidateDraftWithBody Find what is wrong with a template that is not saved
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+func (c *Client) ValidateDraftWithBody(ctx context.Context, params *ValidateDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidateDraftRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidateDraft Find what is wrong with a template that is not saved
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+func (c *Client) ValidateDraft(ctx context.Context, params *ValidateDraftParams, body ValidateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidateDraftRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteTemplate Delete a template
 //
 // Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them. Needs the scope `templates:write`.
@@ -5118,6 +5512,44 @@ func (c *Client) UpdateTemplate(ctx context.Context, name string, params *Update
 	return c.Client.Do(req)
 }
 
+// CopyTemplateWithBody Copy a template to another tenant
+//
+// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+func (c *Client) CopyTemplateWithBody(ctx context.Context, name string, params *CopyTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCopyTemplateRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CopyTemplate Copy a template to another tenant
+//
+// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+func (c *Client) CopyTemplate(ctx context.Context, name string, params *CopyTemplateParams, body CopyTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCopyTemplateRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DiffTemplate See what changed between two versions of a template
 //
 // Needs the scope `templates:read`.
@@ -5163,6 +5595,82 @@ func (c *Client) PreviewTemplateWithBody(ctx context.Context, name string, param
 // Corresponds with POST /api/v1/templates/{name}/preview (the `PreviewTemplate` operationId).
 func (c *Client) PreviewTemplate(ctx context.Context, name string, params *PreviewTemplateParams, body PreviewTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPreviewTemplateRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestTemplateWithBody Send a test of a template
+//
+// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+func (c *Client) TestTemplateWithBody(ctx context.Context, name string, params *TestTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestTemplateRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestTemplate Send a test of a template
+//
+// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+func (c *Client) TestTemplate(ctx context.Context, name string, params *TestTemplateParams, body TestTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestTemplateRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidateTemplateWithBody Find what is wrong with a template
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+func (c *Client) ValidateTemplateWithBody(ctx context.Context, name string, params *ValidateTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidateTemplateRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidateTemplate Find what is wrong with a template
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+func (c *Client) ValidateTemplate(ctx context.Context, name string, params *ValidateTemplateParams, body ValidateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidateTemplateRequest(c.Server, name, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7965,6 +8473,61 @@ func NewPreviewDraftRequestWithBody(server string, params *PreviewDraftParams, c
 	return req, nil
 }
 
+// NewValidateDraftRequest calls the generic ValidateDraft builder with application/json body
+func NewValidateDraftRequest(server string, params *ValidateDraftParams, body ValidateDraftJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewValidateDraftRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewValidateDraftRequestWithBody constructs an http.Request for the ValidateDraft method, with any body, and a specified content type
+func NewValidateDraftRequestWithBody(server string, params *ValidateDraftParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/templates/validate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDeleteTemplateRequest constructs an http.Request for the DeleteTemplate method
 func NewDeleteTemplateRequest(server string, name string, params *DeleteTemplateParams) (*http.Request, error) {
 	var err error
@@ -8158,6 +8721,79 @@ func NewUpdateTemplateRequestWithBody(server string, name string, params *Update
 	return req, nil
 }
 
+// NewCopyTemplateRequest calls the generic CopyTemplate builder with application/json body
+func NewCopyTemplateRequest(server string, name string, params *CopyTemplateParams, body CopyTemplateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCopyTemplateRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewCopyTemplateRequestWithBody constructs an http.Request for the CopyTemplate method, with any body, and a specified content type
+func NewCopyTemplateRequestWithBody(server string, name string, params *CopyTemplateParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/templates/%s/copy", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDiffTemplateRequest constructs an http.Request for the DiffTemplate method
 func NewDiffTemplateRequest(server string, name string, params *DiffTemplateParams) (*http.Request, error) {
 	var err error
@@ -8308,6 +8944,141 @@ func NewPreviewTemplateRequestWithBody(server string, name string, params *Previ
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XTenantID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTestTemplateRequest calls the generic TestTemplate builder with application/json body
+func NewTestTemplateRequest(server string, name string, params *TestTemplateParams, body TestTemplateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTestTemplateRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewTestTemplateRequestWithBody constructs an http.Request for the TestTemplate method, with any body, and a specified content type
+func NewTestTemplateRequestWithBody(server string, name string, params *TestTemplateParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/templates/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XTenantID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Tenant-ID", *params.XTenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Tenant-ID", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewValidateTemplateRequest calls the generic ValidateTemplate builder with application/json body
+func NewValidateTemplateRequest(server string, name string, params *ValidateTemplateParams, body ValidateTemplateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewValidateTemplateRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewValidateTemplateRequestWithBody constructs an http.Request for the ValidateTemplate method, with any body, and a specified content type
+func NewValidateTemplateRequestWithBody(server string, name string, params *ValidateTemplateParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/templates/%s/validate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -10111,6 +10882,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/templates/preview (the `PreviewDraft` operationId).
 	PreviewDraftWithResponse(ctx context.Context, params *PreviewDraftParams, body PreviewDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewDraftResponse, error)
 
+	// ValidateDraftWithBodyWithResponse Find what is wrong with a template that is not saved
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+	ValidateDraftWithBodyWithResponse(ctx context.Context, params *ValidateDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateDraftResponse, error)
+
+	// ValidateDraftWithResponse Find what is wrong with a template that is not saved
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+	ValidateDraftWithResponse(ctx context.Context, params *ValidateDraftParams, body ValidateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidateDraftResponse, error)
+
 	// DeleteTemplateWithResponse Delete a template
 	//
 	// Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them. Needs the scope `templates:write`.
@@ -10147,6 +10936,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/v1/templates/{name} (the `UpdateTemplate` operationId).
 	UpdateTemplateWithResponse(ctx context.Context, name string, params *UpdateTemplateParams, body UpdateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTemplateResponse, error)
 
+	// CopyTemplateWithBodyWithResponse Copy a template to another tenant
+	//
+	// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+	CopyTemplateWithBodyWithResponse(ctx context.Context, name string, params *CopyTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CopyTemplateResponse, error)
+
+	// CopyTemplateWithResponse Copy a template to another tenant
+	//
+	// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+	CopyTemplateWithResponse(ctx context.Context, name string, params *CopyTemplateParams, body CopyTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*CopyTemplateResponse, error)
+
 	// DiffTemplateWithResponse See what changed between two versions of a template
 	//
 	// Needs the scope `templates:read`.
@@ -10173,6 +10980,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/templates/{name}/preview (the `PreviewTemplate` operationId).
 	PreviewTemplateWithResponse(ctx context.Context, name string, params *PreviewTemplateParams, body PreviewTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewTemplateResponse, error)
+
+	// TestTemplateWithBodyWithResponse Send a test of a template
+	//
+	// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+	TestTemplateWithBodyWithResponse(ctx context.Context, name string, params *TestTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestTemplateResponse, error)
+
+	// TestTemplateWithResponse Send a test of a template
+	//
+	// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+	TestTemplateWithResponse(ctx context.Context, name string, params *TestTemplateParams, body TestTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*TestTemplateResponse, error)
+
+	// ValidateTemplateWithBodyWithResponse Find what is wrong with a template
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+	ValidateTemplateWithBodyWithResponse(ctx context.Context, name string, params *ValidateTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateTemplateResponse, error)
+
+	// ValidateTemplateWithResponse Find what is wrong with a template
+	//
+	// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+	ValidateTemplateWithResponse(ctx context.Context, name string, params *ValidateTemplateParams, body ValidateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidateTemplateResponse, error)
 
 	// ListTemplateVersionsWithResponse List the versions of a template
 	//
@@ -14117,6 +14960,124 @@ func (r PreviewDraftResponse) ContentType() string {
 	return ""
 }
 
+type ValidateDraftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Validation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ValidateDraftResponse) GetJSON200() *Validation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ValidateDraftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ValidateDraftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ValidateDraftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ValidateDraftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ValidateDraftResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DeleteTemplateResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14471,6 +15432,138 @@ func (r UpdateTemplateResponse) ContentType() string {
 	return ""
 }
 
+// CopyTemplateResponse201Headers the declared response headers of an HTTP 201 response for CopyTemplate
+type CopyTemplateResponse201Headers struct {
+	ETag *string
+}
+
+type CopyTemplateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Template
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CopyTemplateResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CopyTemplateResponse) GetJSON201() *Template {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CopyTemplateResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CopyTemplateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CopyTemplateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CopyTemplateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CopyTemplateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DiffTemplateResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14680,6 +15773,257 @@ func (r PreviewTemplateResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PreviewTemplateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestTemplateResponse202Headers the declared response headers of an HTTP 202 response for TestTemplate
+type TestTemplateResponse202Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+}
+
+type TestTemplateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *TestTemplateResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r TestTemplateResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r TestTemplateResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r TestTemplateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestTemplateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestTemplateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestTemplateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ValidateTemplateResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Validation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ValidateTemplateResponse) GetJSON200() *Validation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ValidateTemplateResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ValidateTemplateResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ValidateTemplateResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ValidateTemplateResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ValidateTemplateResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17565,6 +18909,36 @@ func (c *ClientWithResponses) PreviewDraftWithResponse(ctx context.Context, para
 	return ParsePreviewDraftResponse(rsp)
 }
 
+// ValidateDraftWithBodyWithResponse Find what is wrong with a template that is not saved
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+func (c *ClientWithResponses) ValidateDraftWithBodyWithResponse(ctx context.Context, params *ValidateDraftParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateDraftResponse, error) {
+	rsp, err := c.ValidateDraftWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidateDraftResponse(rsp)
+}
+
+// ValidateDraftWithResponse Find what is wrong with a template that is not saved
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. What saving would refuse is a finding too. Needs the scope `templates:read`. Its body has at most 4 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/validate (the `ValidateDraft` operationId).
+func (c *ClientWithResponses) ValidateDraftWithResponse(ctx context.Context, params *ValidateDraftParams, body ValidateDraftJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidateDraftResponse, error) {
+	rsp, err := c.ValidateDraft(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidateDraftResponse(rsp)
+}
+
 // DeleteTemplateWithResponse Delete a template
 //
 // Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them. Needs the scope `templates:write`.
@@ -17625,6 +18999,36 @@ func (c *ClientWithResponses) UpdateTemplateWithResponse(ctx context.Context, na
 	return ParseUpdateTemplateResponse(rsp)
 }
 
+// CopyTemplateWithBodyWithResponse Copy a template to another tenant
+//
+// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+func (c *ClientWithResponses) CopyTemplateWithBodyWithResponse(ctx context.Context, name string, params *CopyTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CopyTemplateResponse, error) {
+	rsp, err := c.CopyTemplateWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCopyTemplateResponse(rsp)
+}
+
+// CopyTemplateWithResponse Copy a template to another tenant
+//
+// With the partials that it calls, which are saved first. Only for operator keys; X-Tenant-ID is the tenant that has it. What is there with the same content is left alone, so that a copy which was interrupted can be repeated. Needs the scope `templates:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/copy (the `CopyTemplate` operationId).
+func (c *ClientWithResponses) CopyTemplateWithResponse(ctx context.Context, name string, params *CopyTemplateParams, body CopyTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*CopyTemplateResponse, error) {
+	rsp, err := c.CopyTemplate(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCopyTemplateResponse(rsp)
+}
+
 // DiffTemplateWithResponse See what changed between two versions of a template
 //
 // Needs the scope `templates:read`.
@@ -17668,6 +19072,66 @@ func (c *ClientWithResponses) PreviewTemplateWithResponse(ctx context.Context, n
 		return nil, err
 	}
 	return ParsePreviewTemplateResponse(rsp)
+}
+
+// TestTemplateWithBodyWithResponse Send a test of a template
+//
+// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+func (c *ClientWithResponses) TestTemplateWithBodyWithResponse(ctx context.Context, name string, params *TestTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestTemplateResponse, error) {
+	rsp, err := c.TestTemplateWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestTemplateResponse(rsp)
+}
+
+// TestTemplateWithResponse Send a test of a template
+//
+// An email like any other, with the tag `test`: it counts for the quota, and GET /emails/{id} says what became of it. Needs the scope `emails:send`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/test (the `TestTemplate` operationId).
+func (c *ClientWithResponses) TestTemplateWithResponse(ctx context.Context, name string, params *TestTemplateParams, body TestTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*TestTemplateResponse, error) {
+	rsp, err := c.TestTemplate(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestTemplateResponse(rsp)
+}
+
+// ValidateTemplateWithBodyWithResponse Find what is wrong with a template
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+func (c *ClientWithResponses) ValidateTemplateWithBodyWithResponse(ctx context.Context, name string, params *ValidateTemplateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateTemplateResponse, error) {
+	rsp, err := c.ValidateTemplateWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidateTemplateResponse(rsp)
+}
+
+// ValidateTemplateWithResponse Find what is wrong with a template
+//
+// Unknown and unused variables, links that lead nowhere, images without alt, HTML that Gmail cuts off, and what fails when it is rendered with example variables. Nothing is changed. Needs the scope `templates:read`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/templates/{name}/validate (the `ValidateTemplate` operationId).
+func (c *ClientWithResponses) ValidateTemplateWithResponse(ctx context.Context, name string, params *ValidateTemplateParams, body ValidateTemplateJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidateTemplateResponse, error) {
+	rsp, err := c.ValidateTemplate(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidateTemplateResponse(rsp)
 }
 
 // ListTemplateVersionsWithResponse List the versions of a template
@@ -21408,6 +22872,109 @@ func ParsePreviewDraftResponse(rsp *http.Response) (*PreviewDraftResponse, error
 	return response, nil
 }
 
+// ParseValidateDraftResponse parses an HTTP response from a ValidateDraftWithResponse call
+func ParseValidateDraftResponse(rsp *http.Response) (*ValidateDraftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ValidateDraftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Validation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseDeleteTemplateResponse parses an HTTP response from a DeleteTemplateWithResponse call
 func ParseDeleteTemplateResponse(rsp *http.Response) (*DeleteTemplateResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -21738,6 +23305,129 @@ func ParseUpdateTemplateResponse(rsp *http.Response) (*UpdateTemplateResponse, e
 	return response, nil
 }
 
+// ParseCopyTemplateResponse parses an HTTP response from a CopyTemplateWithResponse call
+func ParseCopyTemplateResponse(rsp *http.Response) (*CopyTemplateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CopyTemplateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Template
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CopyTemplateResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDiffTemplateResponse parses an HTTP response from a DiffTemplateWithResponse call
 func ParseDiffTemplateResponse(rsp *http.Response) (*DiffTemplateResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -21920,6 +23610,239 @@ func ParsePreviewTemplateResponse(rsp *http.Response) (*PreviewTemplateResponse,
 
 	case rsp.StatusCode == 200:
 		// Content-type (text/html) unsupported
+
+	}
+
+	return response, nil
+}
+
+// ParseTestTemplateResponse parses an HTTP response from a TestTemplateWithResponse call
+func ParseTestTemplateResponse(rsp *http.Response) (*TestTemplateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestTemplateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers TestTemplateResponse202Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseValidateTemplateResponse parses an HTTP response from a ValidateTemplateWithResponse call
+func ParseValidateTemplateResponse(rsp *http.Response) (*ValidateTemplateResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ValidateTemplateResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Validation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
 
 	}
 

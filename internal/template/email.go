@@ -16,8 +16,8 @@ type Email struct {
 	Shared string
 }
 
-// RenderEmail fills in the variables of an email, and derives its text from its HTML where
-// it has none.
+// RenderEmail fills in the variables of an email, derives its text from its HTML where
+// it has none, and inlines its CSS where the template wants it.
 func (e *Engine) RenderEmail(ctx context.Context, in Email) (Rendered, error) {
 	source, key := in.Own, ""
 	switch {
@@ -36,7 +36,18 @@ func (e *Engine) RenderEmail(ctx context.Context, in Email) (Rendered, error) {
 	if err != nil {
 		return rendered, err
 	}
-	return withText(rendered)
+	if rendered, err = withText(rendered); err == nil && source.InlineCSS && hasStyle(rendered.HTML) {
+		rendered.HTML = e.inlined(rendered.HTML)
+	}
+	return rendered, err
+}
+
+// inlined inlines the CSS, unless that would make the HTML larger than it may be.
+func (e *Engine) inlined(html string) string {
+	if inlined := inlineCSS(html); len(inlined) <= e.limits.MaxOutput {
+		return inlined
+	}
+	return html
 }
 
 func withText(r Rendered) (Rendered, error) {

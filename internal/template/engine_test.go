@@ -22,8 +22,8 @@ func TestEngine_ConcurrentRendersDoNotMix(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t, template.Config{VMs: 4, Timeout: time.Minute, MemoryLimit: 16 << 20})
 	var wg sync.WaitGroup
-	errs := make(chan error, 32)
-	for caller := range 32 {
+	errs := make(chan error, 16)
+	for caller := range 16 {
 		wg.Go(func() {
 			if caller%8 == 7 {
 				errs <- renderTooMuch(t.Context(), engine, caller)
@@ -45,7 +45,7 @@ func renderOwn(ctx context.Context, engine *template.Engine, caller int) error {
 		HTML:    fmt.Sprintf("{{#each xs}}%d-{{this}}-{{../secret}} {{/each}}{{__proto__.x}}", caller),
 		Text:    fmt.Sprintf("%d {{secret}}{{other%d}}", caller, caller+1),
 	}
-	for round := range 10 {
+	for round := range 5 {
 		secret := fmt.Sprintf("secret-%d-%d", caller, round)
 		vars := fmt.Sprintf(`{"secret": %q, "other%d": "own", "xs": [1, 2], "__proto__": {"x": "%d"}}`, secret, caller, caller)
 		got, err := engine.Render(ctx, fmt.Sprint("tpl", caller), src, json.RawMessage(vars))

@@ -2,6 +2,7 @@ package template_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,21 @@ func newEngine(t testing.TB, cfg template.Config) *template.Engine {
 	t.Cleanup(engine.Close)
 	return engine
 }
+
+// strict stops everything soon, so that what is hostile ends quickly here.
+var strict = template.Config{VMs: 1, Timeout: 100 * time.Millisecond, MemoryLimit: 32 << 20, MaxOutput: 1 << 20}
+
+// alive fails the test unless the engine still renders. One that was just hit may
+// be slow on a loaded machine, so it gets a few tries.
+func alive(t *testing.T, engine *template.Engine) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		out, err := engine.Render(t.Context(), "", template.Source{Text: "ok {{x}}"}, json.RawMessage(`{"x": 1}`))
+		return err == nil && out.Text == "ok 1"
+	}, time.Minute, time.Millisecond)
+}
+
+func list(item string, n int) string { return "[" + strings.Repeat(item+",", n-1) + item + "]" }
 
 func requireFault(t testing.TB, err error, kind fault.Kind, code string) *fault.Error {
 	t.Helper()
