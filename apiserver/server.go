@@ -39,6 +39,7 @@ type Config struct {
 	// seen after that. 0: they are not.
 	Remember time.Duration
 	Uploads  Uploads
+	Tracking Tracking
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -61,6 +62,8 @@ type Server struct {
 	running running
 	known   known
 	uses    *keyUses // nil without a store
+
+	publicHost string // of Tracking.Base
 }
 
 // New makes the server with all routes.
@@ -74,6 +77,7 @@ func New(cfg Config) *Server {
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
+	s.publicHost = hostOf(cfg.Tracking.Base)
 	s.router.Use(s.trace, s.identify, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
@@ -90,6 +94,7 @@ func New(cfg Config) *Server {
 	s.registerEvents()
 	s.registerBulkSends()
 	s.registerUsage()
+	s.registerTracking()
 	s.registerHealth()
 	s.registerDocs()
 	return s

@@ -94,6 +94,9 @@ func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
+	if err := s.checkTracking(t); err != nil {
+		return nil, err
+	}
 	t, err := s.Store.CreateTenant(ctx, t)
 	if err != nil {
 		return nil, err
@@ -150,7 +153,10 @@ func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*reso
 		if err := in.allows(showTenant(*t)); err != nil {
 			return err
 		}
-		return mergeTenant(t, in.RawBody)
+		if err := mergeTenant(t, in.RawBody); err != nil {
+			return err
+		}
+		return s.checkTracking(*t)
 	})
 	if err != nil {
 		return nil, err

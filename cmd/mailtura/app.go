@@ -15,6 +15,7 @@ import (
 	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/hits"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/smtpout"
@@ -22,6 +23,7 @@ import (
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/temporalconn"
+	"github.com/mailtura/mailtura/internal/track"
 	"github.com/mailtura/mailtura/worker"
 )
 
@@ -62,6 +64,9 @@ func (l logging) logger() *slog.Logger { return telemetry.NewLogger(os.Stderr, l
 type listening struct {
 	Listen      string `name:"listen" env:"MAILTURA_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API."`
 	OperatorKey string `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"An operator key that is made good at start, so that a new installation has one."`
+	PublicURL   string `name:"public-url" env:"MAILTURA_PUBLIC_URL" placeholder:"https://HOST" help:"Address under which mail programs and browsers reach the API: links and pictures of tracked mail are below it. Without it, only tenants with a tracking domain of their own can track."`
+
+	publicIsOwn bool // where there is no PublicURL, the address it listens on is that
 }
 
 type serveCmd struct {
@@ -97,6 +102,7 @@ type app struct {
 	flow   *flow.Client
 	inline *flow.Inline // nil: API and worker are apart
 
+	tracking   track.Keys
 	templates  *template.Engine
 	dispatcher *intake.Dispatcher
 	stops      []func()
@@ -153,6 +159,9 @@ func (a *app) open(ctx context.Context, inline bool) error {
 		return err
 	}
 	a.stops = append(a.stops, a.store.Close)
+	if a.tracking, err = trackingKeys(ctx, a.store); err != nil {
+		return err
+	}
 	temporal, err := temporalconn.Lazy(temporalconn.Config{Address: a.Temporal, Namespace: a.Namespace, Log: a.log})
 	if err != nil {
 		return err
@@ -187,7 +196,7 @@ func (a *app) work(ctx context.Context) error {
 	}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
-			Store: a.store, Templates: a.templates, Keys: keys, Transport: relay, Permits: activities.NewPermits(a.flow),
+			Store: a.store, Templates: a.templates, Keys: keys, Tracking: a.tracking, Transport: relay, Permits: activities.NewPermits(a.flow),
 			Turns: activities.NewTurns(relay.MaxConns()), Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
@@ -233,20 +242,28 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 			return err
 		}
 	}
+	listener, err := net.Listen("tcp", api.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the API (--listen): %w", err)
+	}
+	base, err := api.trackingBase(listener)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	recorder := hits.New(a.store, a.log)
+	defer recorder.Close()
 	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
 	defer acceptor.Close()
 	server := &http.Server{
 		Handler: apiserver.New(apiserver.Config{
 			Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
 			TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys,
+			Tracking: apiserver.Tracking{Base: base, Keys: a.tracking, Hits: recorder},
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
-	listener, err := net.Listen("tcp", api.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for the API (--listen): %w", err)
 	}
 	a.log.Info("API is ready", slog.String("address", listener.Addr().String()))
 	if ready != nil {

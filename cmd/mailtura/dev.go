@@ -199,7 +199,7 @@ func (s *stack) runProduct(ctx context.Context) error {
 			connections: connections{DatabaseURL: s.databaseURL, Temporal: s.temporal, Namespace: flow.Namespace},
 			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, Migrate: true, logging: s.logging,
 		}
-		api := &listening{Listen: loopback(s.Port), OperatorKey: key}
+		api := &listening{Listen: loopback(s.Port), OperatorKey: key, publicIsOwn: true}
 		err := run(ctx, product, api, true, func(address string) {
 			if err := s.announce("http://"+address, key); err != nil {
 				s.failed <- err

@@ -18,16 +18,17 @@ type file struct {
 }
 
 type entry struct {
-	ID               string `yaml:"id"`
-	Name             string `yaml:"name"` // the id, when it is absent
-	Domain           string `yaml:"domain"`
-	FromEmail        string `yaml:"fromEmail"`
-	FromName         string `yaml:"fromName"`
-	ReplyTo          string `yaml:"replyTo"`
-	Timezone         string `yaml:"timezone"`
-	OnUnknownOutcome string `yaml:"onUnknownOutcome"`
-	Weight           *int   `yaml:"weight"`
-	Quotas           quotas `yaml:"quotas"`
+	ID               string   `yaml:"id"`
+	Name             string   `yaml:"name"` // the id, when it is absent
+	Domain           string   `yaml:"domain"`
+	FromEmail        string   `yaml:"fromEmail"`
+	FromName         string   `yaml:"fromName"`
+	ReplyTo          string   `yaml:"replyTo"`
+	Timezone         string   `yaml:"timezone"`
+	OnUnknownOutcome string   `yaml:"onUnknownOutcome"`
+	Weight           *int     `yaml:"weight"`
+	Tracking         tracking `yaml:"tracking"`
+	Quotas           quotas   `yaml:"quotas"`
 }
 
 type quotas struct {
@@ -36,6 +37,12 @@ type quotas struct {
 	RateLimitPer string `yaml:"rateLimitPer"`
 	Burst        *int   `yaml:"burst"`
 	OverLimit    string `yaml:"overLimit"`
+}
+
+type tracking struct {
+	Opens  bool   `yaml:"opens"`
+	Clicks bool   `yaml:"clicks"`
+	Domain string `yaml:"domain"`
 }
 
 // Parse reads a file. Its errors name the line and column; what is not understood is an
@@ -81,6 +88,7 @@ func (e entry) tenant() tenant.Tenant {
 			DailyLimit: e.Quotas.DailyLimit, RateLimit: e.Quotas.RateLimit, RateLimitPer: e.Quotas.RateLimitPer, Burst: e.Quotas.Burst,
 			OverLimit: e.Quotas.OverLimit,
 			Timezone:  e.Timezone, OnUnknownOutcome: e.OnUnknownOutcome, Weight: e.Weight,
+			Tracking: tenant.Tracking(e.Tracking),
 		}.WithDefaults(),
 	}
 }
