@@ -3,6 +3,7 @@ package track
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -46,7 +47,7 @@ func (t Token) encode() []byte {
 // parse reads what the text says, and what its signature must be of. Nothing of it may be
 // used before the signature was compared.
 func parse(text string) (t Token, body, mac []byte, ok bool) {
-	if len(text) > MaxToken {
+	if len(text) > MaxToken || strings.ContainsAny(text, "\r\n") { // which the decoder would pass over
 		return Token{}, nil, nil, false
 	}
 	raw, err := encoding.DecodeString(text)
