@@ -1,7 +1,6 @@
 package track
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -46,10 +45,10 @@ func Read(source string, o Options) Page {
 		at += len(z.Raw())
 		switch kind {
 		case html.ErrorToken:
-			if z.Err() == io.EOF { //nolint:errorlint // as the tokenizer documents it
-				return p
+			if p.end == len(source) {
+				p.end = from // before a tag that has no end, which would take the picture in
 			}
-			return Page{source: source, end: len(source)}
+			return p
 		case html.StartTagToken, html.SelfClosingTagToken:
 			if name, more := z.TagName(); more && (string(name) == "a" || string(name) == "area") {
 				p.tag(z, from, at, o)
