@@ -62,6 +62,8 @@ func TestToken_CanNotBeForged(t *testing.T) {
 	}
 	_, ok := track.NewKeys([]byte("another installation")).Verify(text)
 	require.False(t, ok)
+	_, ok = track.Keys{}.Verify(track.Keys{}.Of("acme-corp", 7).Open(ada))
+	require.False(t, ok, "without a secret anybody could have made it")
 }
 
 // The key of one tenant signs for no other, and for none that has its id later.
