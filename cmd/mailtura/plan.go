@@ -224,6 +224,9 @@ func (d tenantDocument) whole() map[string]any {
 	}
 	raw, _ := json.Marshal(d.Settings) // plain values
 	_ = json.Unmarshal(raw, &settings) // from the line before
+	if tracking, ok := settings["tracking"].(map[string]any); ok && d.Settings.Tracking.Domain == "" {
+		tracking["domain"] = nil
+	}
 	return map[string]any{"name": d.Name, "domain": d.Domain, "settings": settings}
 }
 

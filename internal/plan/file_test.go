@@ -51,6 +51,7 @@ tenants:
     timezone: Europe/Berlin
     onUnknownOutcome: hold
     weight: 3
+    tracking: {opens: true, clicks: true, domain: Klick.München.example}
     quotas: {dailyLimit: 0, rateLimit: 5, rateLimitPer: hour, burst: 2, overLimit: queue}
 `))
 	require.NoError(t, err)
@@ -64,6 +65,7 @@ tenants:
 			FromEmail: "post@xn--mnchen-3ya.example", FromName: "Post: Amt", ReplyTo: "Hilfe <hilfe@example.net>", DailyLimit: ptr(0),
 			RateLimit: ptr(5), RateLimitPer: "hour", Burst: ptr(2), OverLimit: tenant.Queue, Timezone: "Europe/Berlin",
 			OnUnknownOutcome: tenant.Hold, Weight: ptr(3),
+			Tracking: tenant.Tracking{Opens: true, Clicks: true, Domain: "klick.xn--mnchen-3ya.example"},
 		},
 	}, tenants[1])
 }
@@ -97,6 +99,7 @@ func TestParse_SaysWhereAndWhat(t *testing.T) {
 		seed + "  - id: Acme\n    domain: b.example\n":      {"[9:9] id: ", "1 to 63 characters"},
 		seed + "  - id: b\n":                                {"[9:", "domain: the domain is empty"},
 		two + "    quotas:\n      rateLimit: 0\n":           {"[12:18] quotas.rateLimit: must be 1 to 1000000"},
+		two + "    tracking:\n      domain: acme\n":         {`[12:15] tracking.domain: the domain "acme" has no dot`},
 		two + "    timezone: Mars/Olympus\n":                {"[11:15] timezone: not an IANA time zone name"},
 		two + "    fromEmail: a@c.example\n    replyTo: nobody\n": {
 			"[11:16] fromEmail: the sender address must be on the tenant's domain b.example", "[12:14] replyTo: the address has no @",

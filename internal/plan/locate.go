@@ -29,6 +29,9 @@ func locate(text []byte, index int, err error) error {
 
 // key is the place of a setting in the file: "body.settings.dailyLimit" → "quotas.dailyLimit".
 func key(location string) string {
+	if _, name, found := strings.Cut(location, ".tracking."); found {
+		return "tracking." + name
+	}
 	name := location[strings.LastIndexByte(location, '.')+1:]
 	if quotaFields[name] {
 		return "quotas." + name
