@@ -27,7 +27,8 @@ type Tracking struct {
 }
 
 // pixel is a GIF of one transparent pixel.
-const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
+const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
 
 func (s *Server) registerTracking() {
 	s.router.Get(trackPath+"o/{token}", s.opened)
@@ -177,7 +178,7 @@ func (s *Server) checkTracking(t tenant.Tenant) error {
 		return fault.InvalidFields(fault.Field{Location: "body.settings.tracking", Code: "tracking_unavailable", Message: noBase})
 	case set.Domain != "" && set.Domain == s.publicHost:
 		return fault.InvalidFields(fault.Field{
-			Location: "body.settings.tracking.domain", Code: "invalid_value", Message: "is the installation's public address, which is for all tenants",
+			Location: "body.settings.tracking.domain", Code: "invalid_value", Message: "is the installation's public address, for all tenants",
 		})
 	}
 	return nil

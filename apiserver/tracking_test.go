@@ -183,7 +183,7 @@ func TestTracking_OfWhatIsGone(t *testing.T) {
 	for _, table := range []string{"attempts", "recipients", "email_contents", "emails", "events", "daily_usage", "api_keys", "tenants"} {
 		tr.exec(`DELETE FROM ` + table + ` WHERE true`)
 	}
-	tr.bundle.tenant(acme, tenant.Settings{})
+	tr.tenant(acme, tenant.Settings{})
 	require.Equal(t, http.StatusNotFound, tr.visit(http.MethodGet, mine).Status, "another tenant has the id now")
 }
 
@@ -191,7 +191,7 @@ func TestTracking_OfWhatIsGone(t *testing.T) {
 func TestTracking_Domains(t *testing.T) {
 	t.Parallel()
 	tr := newTracker(t, tenant.Tracking{Domain: "click.acme.com"})
-	tr.bundle.tenant("other-corp", tenant.Settings{Tracking: tenant.Tracking{Domain: "go.other.example"}})
+	tr.tenant("other-corp", tenant.Settings{Tracking: tenant.Tracking{Domain: "go.other.example"}})
 	other := tr.bundle.signer("other-corp")
 	for _, c := range []struct {
 		host   string

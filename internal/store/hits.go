@@ -124,7 +124,7 @@ func (t *tally) add(h track.Hit) (event.Type, Hit) {
 	if h.Kind == track.Click {
 		kind, people, machines, first = event.EmailClicked, &t.Clicks, &t.AutomatedClicks, &t.LockEngagementsRow.ClickedAt
 		detail.URL, detail.Link = h.URL, &h.Link
-		t.LastClickedAt, t.LastLink = &h.At, int32(h.Link) //nolint:gosec // a token has 16 bits of it
+		t.LastClickedAt, t.LastLink = &h.At, int32(h.Link)
 	}
 	if detail.Automated {
 		*machines++
@@ -141,7 +141,8 @@ func (g *hitGroup) counts() (p db.AddEngagementsParams) {
 	for _, t := range g.order {
 		p.TenantIds, p.RecipientIds = append(p.TenantIds, t.TenantID), append(p.RecipientIds, t.RecipientID)
 		p.Opens, p.Clicks = append(p.Opens, int32(t.Opens)), append(p.Clicks, int32(t.Clicks))
-		p.AutomatedOpens, p.AutomatedClicks = append(p.AutomatedOpens, int32(t.AutomatedOpens)), append(p.AutomatedClicks, int32(t.AutomatedClicks))
+		p.AutomatedOpens = append(p.AutomatedOpens, int32(t.AutomatedOpens))
+		p.AutomatedClicks = append(p.AutomatedClicks, int32(t.AutomatedClicks))
 		p.OpenedAt = append(p.OpenedAt, orEpoch(orZero(t.LockEngagementsRow.OpenedAt)))
 		p.ClickedAt = append(p.ClickedAt, orEpoch(orZero(t.LockEngagementsRow.ClickedAt)))
 		p.LastClickedAt, p.LastLinks = append(p.LastClickedAt, orEpoch(orZero(t.LastClickedAt))), append(p.LastLinks, t.LastLink)

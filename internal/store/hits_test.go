@@ -115,7 +115,7 @@ func TestRecordHits_OfNobody(t *testing.T) {
 	known, err = b.RecordHits(t.Context(), []track.Hit{foreign})
 	require.NoError(t, err)
 	require.Equal(t, []bool{false}, known)
-	require.Equal(t, 1, b.recipient(e).Engagement.Opens)
+	require.Equal(t, 1, b.recipient(e).Opens)
 	require.EqualValues(t, 1, ask[int64](b, `SELECT count(*) FROM events WHERE type = 'email.opened'`))
 	require.EqualValues(t, 1, ask[int64](b, `SELECT count(*) FROM engagements`))
 }

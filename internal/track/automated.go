@@ -43,8 +43,8 @@ var scanners = []string{
 	// programs that show what is behind a link
 	"facebookexternalhit", "skypeuripreview", "whatsapp/", "linkpreview", "embedly", "slack-imgproxy",
 	// programs without a person
-	"bot", "crawler", "spider", "headlesschrome", "phantomjs", "curl/", "wget/", "python-", "go-http-client", "java/", "libwww", "okhttp", "axios/",
-	"node-fetch", "ruby", "scrapy", "httpclient",
+	"bot", "crawler", "spider", "headlesschrome", "phantomjs", "curl/", "wget/", "python-", "go-http-client", "java/", "libwww",
+	"okhttp", "axios/", "node-fetch", "ruby", "scrapy", "httpclient",
 }
 
 // Automated says why a hit is taken for a machine's.

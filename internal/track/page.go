@@ -62,43 +62,53 @@ func Read(source string, o Options) Page {
 	}
 }
 
-// tag looks at a link. Where its attributes are is found again in the source; if that does
-// not agree with the tokenizer, the tag stays as it is.
+// tag looks at a link.
 func (p *Page) tag(z *html.Tokenizer, from, to int, o Options) {
 	spans := attributes(p.source[from:to])
-	href, off, mine := -1, -1, o.Clicks
-	var url string
+	l, ok := readLink(z, spans)
+	switch {
+	case !ok:
+	case l.off >= 0:
+		p.cuts = append(p.cuts, cut{from: from + spans[l.off].from, to: from + spans[l.off].to, link: -1})
+	case o.Clicks && !l.unsubscribes && l.href >= 0 && p.links <= maxLink:
+		if url, ok := target(l.url, o); ok {
+			p.cuts = append(p.cuts, cut{from: from + spans[l.href].value, to: from + spans[l.href].valueEnd, link: p.links, url: url})
+			p.links++
+		}
+	}
+}
+
+// link is what the tag of a link says; href and off are numbers of attributes, or -1.
+type link struct {
+	href, off    int
+	url          string
+	unsubscribes bool
+}
+
+// readLink reads a tag. Where its attributes are was found by another reader: unless both
+// agree on them, the tag stays as it is.
+func readLink(z *html.Tokenizer, spans []span) (l link, ok bool) {
+	l = link{href: -1, off: -1}
 	for i := 0; ; i++ {
 		key, value, more := z.TagAttr()
 		if len(key) > 0 && (i >= len(spans) || !strings.EqualFold(spans[i].name, string(key))) {
-			return
+			return l, false
 		}
 		switch string(key) {
 		case "href":
-			if href < 0 { // a second one means nothing
-				href, url = i, string(value)
+			if l.href < 0 { // a second one means nothing
+				l.href, l.url = i, string(value)
 			}
 		case "data-track":
-			if off < 0 && strings.EqualFold(strings.TrimSpace(string(value)), "off") {
-				off, mine = i, false
+			if l.off < 0 && strings.EqualFold(strings.TrimSpace(string(value)), "off") {
+				l.off = i
 			}
 		case "data-unsubscribe":
-			mine = false
+			l.unsubscribes = true
 		}
 		if !more {
-			break
+			return l, true
 		}
-	}
-	if off >= 0 {
-		p.cuts = append(p.cuts, cut{from: from + spans[off].from, to: from + spans[off].to, link: -1})
-		return
-	}
-	if !mine || href < 0 || p.links > maxLink {
-		return
-	}
-	if url, ok := target(url, o); ok {
-		p.cuts = append(p.cuts, cut{from: from + spans[href].value, to: from + spans[href].valueEnd, link: p.links, url: url})
-		p.links++
 	}
 }
 

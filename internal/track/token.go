@@ -38,7 +38,7 @@ func (t Token) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, t.Generation)
 	b = append(b, t.Recipient[:]...)
 	if t.Kind == Click {
-		b = binary.BigEndian.AppendUint16(b, uint16(t.Link)) //nolint:gosec // Read gives none that is larger
+		b = binary.BigEndian.AppendUint16(b, uint16(t.Link))
 		b = append(b, t.URL...)
 	}
 	return b

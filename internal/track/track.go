@@ -49,7 +49,7 @@ type Keys struct{ secret []byte }
 func NewKeys(secret []byte) Keys { return Keys{secret: secret} }
 
 // Generation tells apart tenants that had the same id one after the other.
-func Generation(tenantCreatedAt time.Time) uint32 { return uint32(tenantCreatedAt.UnixMicro()) } //nolint:gosec // what is cut off is known
+func Generation(tenantCreatedAt time.Time) uint32 { return uint32(tenantCreatedAt.UnixMicro()) }
 
 // Of is the signer of a tenant.
 func (k Keys) Of(tenantID string, generation uint32) Signer {

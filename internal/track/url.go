@@ -17,7 +17,7 @@ const (
 func Base(public string) (string, error) {
 	u, err := url.Parse(public)
 	plain := !strings.ContainsFunc(public, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"'<>`&=\\", r) })
-	if err != nil || !plain || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || !plain || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery+u.Fragment != "" {
 		return "", fmt.Errorf("%q is not an address such as https://mail.example.com", public)
 	}
 	return strings.TrimRight(public, "/"), nil

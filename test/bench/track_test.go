@@ -139,7 +139,7 @@ func ask(ctx context.Context, b *testing.B, stack *testkit.Stack, paths []string
 	began := time.Now()
 	for range hitCallers {
 		group.Go(func() {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(stack.URL, "http://")) //nolint:noctx // a benchmark's connection
+			conn, err := net.Dial("tcp", strings.TrimPrefix(stack.URL, "http://"))
 			if err != nil {
 				b.Error(err)
 				return
