@@ -22,6 +22,7 @@ import (
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/tenant"
+	"github.com/mailtura/mailtura/internal/track"
 )
 
 const (
@@ -44,7 +45,8 @@ var _ Transport = (*smtpout.Relays)(nil)
 type Delivery struct {
 	Store     *store.Store
 	Templates *template.Engine
-	Keys      dkim.Keys // that messages are signed with
+	Keys      dkim.Keys  // that messages are signed with
+	Tracking  track.Keys // that links and pictures are signed with
 	Transport Transport
 	Permits   *Permits
 	Turns     *Turns       // at the transport

@@ -21,6 +21,7 @@ import (
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/tenant"
+	"github.com/mailtura/mailtura/internal/track"
 )
 
 // flushAfter is how long an outcome may wait for others to be written with it: what is
@@ -40,7 +41,7 @@ func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) er
 	if err != nil {
 		return err
 	}
-	messages := newMessages(r.Templates, r.Keys, letters)
+	messages := newMessages(r.Templates, r.Keys, r.Tracking.Of(r.tenant.ID, track.Generation(r.tenant.CreatedAt)), letters)
 	numbers, err := r.Store.StartAttempts(ctx, r.in.TenantID, due, time.Now())
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (r *delivery) attempt(
 	ctx, span := startAttempt(ctx, letter, recipient)
 	defer span.End()
 	o := store.Outcome{RecipientID: recipient.RecipientID, Number: number}
-	msg, err := messages.get(ctx, recipient.EmailID)
+	msg, err := messages.get(ctx, recipient)
 	if err != nil {
 		span.SetStatus(codes.Error, "the message could not be composed")
 		return r.notComposed(ctx, o, letter, err), nil
@@ -261,11 +262,14 @@ func replyText(a smtpout.Attempt) string {
 // messages composes each email of a chunk once, when its first recipient needs it.
 type messages struct {
 	letters map[uuid.UUID]*store.Letter
-	compose func(context.Context, *store.Letter) (message, error)
+	compose func(context.Context, *store.Letter) (draft, error)
 
 	mu    sync.Mutex
-	ready map[uuid.UUID]func() (message, error)
+	ready map[uuid.UUID]func() (draft, error)
 }
+
+// draft is an email as far as its recipients have it in common: it gives each one's message.
+type draft func(recipient uuid.UUID) (message, error)
 
 // message is a composed message.
 type message struct {
@@ -273,13 +277,17 @@ type message struct {
 	utf8  bool // a header address needs SMTPUTF8
 }
 
-func (m *messages) get(ctx context.Context, emailID uuid.UUID) (message, error) {
+func (m *messages) get(ctx context.Context, recipient store.Due) (message, error) {
 	m.mu.Lock()
-	compose, ok := m.ready[emailID]
+	compose, ok := m.ready[recipient.EmailID]
 	if !ok {
-		compose = sync.OnceValues(func() (message, error) { return m.compose(ctx, m.letters[emailID]) })
-		m.ready[emailID] = compose
+		compose = sync.OnceValues(func() (draft, error) { return m.compose(ctx, m.letters[recipient.EmailID]) })
+		m.ready[recipient.EmailID] = compose
 	}
 	m.mu.Unlock()
-	return compose()
+	made, err := compose()
+	if err != nil {
+		return message{}, err
+	}
+	return made(recipient.RecipientID)
 }

@@ -33,6 +33,8 @@ type BulkEmail struct {
 	ScheduledAt *time.Time        `json:"scheduledAt,omitempty" doc:"Not before this time, at most 30 days ahead"`
 	ExpiresAt   *time.Time        `json:"expiresAt,omitempty" doc:"Of no use after this time"`
 	Class       string            `json:"class,omitempty" enum:"transactional,bulk" doc:"Bulk when it is absent"`
+
+	Tracking *EmailTracking `json:"tracking,omitempty" doc:"Whether opens and clicks are recorded"`
 }
 
 // BulkLine is a further line of an upload: an email to one recipient.
@@ -69,7 +71,7 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 		in: &SendEmail{
 			From: in.From, FromName: in.FromName, ReplyTo: in.ReplyTo, Subject: in.Subject, HTML: in.HTML, Text: in.Text,
 			Template: in.Template, Attachments: in.Attachments, Headers: in.Headers, Tags: in.Tags,
-			ScheduledAt: in.ScheduledAt, ExpiresAt: in.ExpiresAt, Class: in.Class,
+			ScheduledAt: in.ScheduledAt, ExpiresAt: in.ExpiresAt, Class: in.Class, Tracking: in.Tracking,
 		},
 	}
 	c.schedule(time.Now())
@@ -78,6 +80,7 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 	c.headers()
 	c.attachments()
 	c.body()
+	c.tracking(s.Tracking.Base)
 	b := &bulkCompiler{tenant: t, name: in.Name}
 	c.line("body.name", in.Name)
 	if len(c.fields) == 0 {

@@ -67,6 +67,7 @@ func (s *Server) compile(ctx context.Context, t tenant.Tenant, in *SendEmail, kn
 	c.headers()
 	c.attachments()
 	c.body()
+	c.tracking(s.Tracking.Base)
 	if err := s.content(ctx, &c); err != nil {
 		return email.Email{}, err
 	}

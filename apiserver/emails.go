@@ -41,6 +41,28 @@ type Recipient struct {
 	Reason        string     `json:"reason,omitempty" doc:"Category of the last answer" example:"mailbox_full"`
 	Detail        string     `json:"detail,omitempty" doc:"The last answer of the mail server"`
 	UpdatedAt     time.Time  `json:"updatedAt"`
+
+	Engagement *Engagement `json:"engagement,omitempty" doc:"What the recipient did with a tracked email; absent before there is anything"`
+}
+
+// Engagement counts opens and clicks of a recipient. What machines did is counted apart.
+type Engagement struct {
+	Opens           int        `json:"opens" doc:"All that are not automated"`
+	OpenedAt        *time.Time `json:"openedAt" doc:"The first of them; null without any"`
+	Clicks          int        `json:"clicks" doc:"All that are not automated"`
+	ClickedAt       *time.Time `json:"clickedAt" doc:"The first of them; null without any"`
+	AutomatedOpens  int        `json:"automatedOpens"`
+	AutomatedClicks int        `json:"automatedClicks"`
+}
+
+func showEngagement(e store.Engagement) *Engagement {
+	if e == (store.Engagement{}) {
+		return nil
+	}
+	return &Engagement{
+		Opens: e.Opens, OpenedAt: utc(e.OpenedAt), Clicks: e.Clicks, ClickedAt: utc(e.ClickedAt),
+		AutomatedOpens: e.AutomatedOpens, AutomatedClicks: e.AutomatedClicks,
+	}
 }
 
 // EmailPath is the path of an email.
@@ -95,6 +117,7 @@ func (s *Server) showEmail(tenantID string, e store.EmailRecord) Email {
 			ID: id.Recipient.Format(r.ID), Email: r.Address.Addr, Name: r.Address.Name, Kind: string(r.Kind),
 			Status: string(r.Status), Attempts: r.Attempts, NextAttemptAt: utc(r.NextAttemptAt),
 			Reason: r.Reason, Detail: r.Detail, UpdatedAt: r.UpdatedAt.UTC(),
+			Engagement: showEngagement(r.Engagement),
 		}
 	}
 	return shown

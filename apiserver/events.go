@@ -18,7 +18,7 @@ import (
 // Event is a fact about a recipient or about a tenant.
 type Event struct {
 	ID        string    `json:"id" doc:"Ascends in the order of the log" example:"evt_0000000yqs800r0000000000b4"`
-	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached,webhook.disabled"`
+	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,webhook.disabled"`
 	Timestamp time.Time `json:"timestamp"`
 	Data      EventData `json:"data"`
 }
@@ -38,6 +38,12 @@ type EventData struct {
 	Reply         string     `json:"reply,omitempty" example:"OK: queued"`
 	ScheduledAt   *time.Time `json:"scheduledAt,omitempty" doc:"Of email.scheduled"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty" doc:"Of email.deferred"`
+	Automated     *bool      `json:"automated,omitempty" doc:"Of email.opened and email.clicked: it is taken for a machine's, see cause"`
+	Cause         string     `json:"cause,omitempty" enum:"prefetch,scanner,timing,burst" doc:"Why it is taken for a machine's"`
+	Unique        *bool      `json:"unique,omitempty" doc:"Of email.opened and email.clicked: the recipient's first of its kind that is not automated"`
+	URL           string     `json:"url,omitempty" doc:"Of email.clicked: where the link leads"`
+	LinkIndex     *int       `json:"linkIndex,omitempty" doc:"Of email.clicked: which of the email's tracked links it is, from 0"`
+	UserAgent     string     `json:"userAgent,omitempty" doc:"Of email.opened and email.clicked: what the program called itself, at most 200 bytes"`
 	Day           string     `json:"day,omitempty" doc:"Of quota.*: the day in the tenant's time zone" example:"2026-11-24"`
 	Percent       int        `json:"percent,omitempty" doc:"Of quota.*: the share of the limit that was come to" example:"80"`
 	Limit         *int       `json:"limit,omitempty" doc:"Of quota.*: recipients a day"`
@@ -67,7 +73,7 @@ func (s *Server) listEvents(ctx context.Context, in *struct {
 	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
 	EmailID string   `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	After   string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
-	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,quota.warning,quota.reached,webhook.disabled" doc:"Only events of these types, separated by commas"`
+	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,webhook.disabled" doc:"Only events of these types, separated by commas"`
 },
 ) (*body[EventList], error) {
 	after, err := eventCursor("query.after", in.After)
@@ -130,6 +136,11 @@ func showEvent(e store.Event) Event {
 		}
 		if m.TemplateID != nil {
 			shown.Data.TemplateID = id.Template.Format(*m.TemplateID)
+		}
+		if h := m.Hit; h != nil {
+			d := &shown.Data
+			d.Automated, d.Cause, d.Unique = &h.Automated, string(h.Cause), &h.Unique
+			d.URL, d.LinkIndex, d.UserAgent = h.URL, h.Link, h.UserAgent
 		}
 	}
 	return shown

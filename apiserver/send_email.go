@@ -40,6 +40,7 @@ type SendEmail struct {
 	ExpiresAt       *time.Time        `json:"expiresAt,omitempty" doc:"Of no use after this time: what was not sent by then expires"`
 	Class           string            `json:"class,omitempty" enum:"transactional,bulk" doc:"Bulk waits behind transactional mail; transactional when it is absent"`
 	Metadata        map[string]any    `json:"metadata,omitempty" doc:"Anything of yours, at most 8 kB of JSON; given back with the email"`
+	Tracking        *EmailTracking    `json:"tracking,omitempty" doc:"Whether opens and clicks are recorded"`
 }
 
 // Attachment is a file of an email.

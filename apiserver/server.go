@@ -47,7 +47,8 @@ type Config struct {
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Attempts       Attempts
-	Patience Patience
+	Patience       Patience
+	Tracking       Tracking
 }
 
 // Uploads bounds uploads of bulk sends. What is zero is as the product promises it.
@@ -76,6 +77,8 @@ type Server struct {
 	drain    func() // closes draining, once
 
 	attempts attempts
+
+	publicHost string // of Tracking.Base
 }
 
 // New makes the server with all routes.
@@ -92,6 +95,7 @@ func New(cfg Config) *Server {
 	if cfg.Store != nil {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
+	s.publicHost = hostOf(cfg.Tracking.Base)
 	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
@@ -118,6 +122,7 @@ func New(cfg Config) *Server {
 	s.registerBulkSends()
 	s.registerUsage()
 	s.registerAuditLog()
+	s.registerTracking()
 	s.registerHealth()
 	s.registerDocs()
 	return s

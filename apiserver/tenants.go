@@ -96,6 +96,9 @@ func (s *Server) createTenant(ctx context.Context, in *struct{ Body CreateTenant
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
+	if err := s.checkTracking(t); err != nil {
+		return nil, err
+	}
 	keep := keepCreated(ctx, func(t tenant.Tenant) (any, error) { return showTenant(t), nil })
 	t, err := s.Store.CreateTenant(ctx, t, keep...)
 	if err != nil {
@@ -146,7 +149,10 @@ func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*reso
 		if err := in.allows(showTenant(*t)); err != nil {
 			return err
 		}
-		return mergeTenant(t, in.RawBody)
+		if err := mergeTenant(t, in.RawBody); err != nil {
+			return err
+		}
+		return s.checkTracking(*t)
 	})
 	if err != nil {
 		return nil, err

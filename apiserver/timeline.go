@@ -59,7 +59,8 @@ func (s *Server) registerTimeline() {
 	}, s.getTimeline)
 	register(s, forTenants(apikey.EmailsRead), huma.Operation{
 		OperationID: "get-email-content", Method: http.MethodGet, Path: "/emails/{id}/content", Tags: tags,
-		Summary: "See what an email says", Description: "Rendered as it is sent: with the template version that the email is pinned to.",
+		Summary: "See what an email says", Description: "Rendered as it is sent: with the template version that the email is pinned to. " +
+			"Links and picture of tracking are left out, so that looking at it is neither an open nor a click.",
 	}, s.getContent)
 }
 

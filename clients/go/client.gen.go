@@ -353,9 +353,11 @@ const (
 	EventTypeEmailAccepted   EventType = "email.accepted"
 	EventTypeEmailBounced    EventType = "email.bounced"
 	EventTypeEmailCancelled  EventType = "email.cancelled"
+	EventTypeEmailClicked    EventType = "email.clicked"
 	EventTypeEmailDeferred   EventType = "email.deferred"
 	EventTypeEmailExpired    EventType = "email.expired"
 	EventTypeEmailFailed     EventType = "email.failed"
+	EventTypeEmailOpened     EventType = "email.opened"
 	EventTypeEmailScheduled  EventType = "email.scheduled"
 	EventTypeEmailSent       EventType = "email.sent"
 	EventTypeEmailUnknown    EventType = "email.unknown"
@@ -373,11 +375,15 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeEmailCancelled:
 		return true
+	case EventTypeEmailClicked:
+		return true
 	case EventTypeEmailDeferred:
 		return true
 	case EventTypeEmailExpired:
 		return true
 	case EventTypeEmailFailed:
+		return true
+	case EventTypeEmailOpened:
 		return true
 	case EventTypeEmailScheduled:
 		return true
@@ -390,6 +396,30 @@ func (e EventType) Valid() bool {
 	case EventTypeQuotaWarning:
 		return true
 	case EventTypeWebhookDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventDataCause.
+const (
+	Burst    EventDataCause = "burst"
+	Prefetch EventDataCause = "prefetch"
+	Scanner  EventDataCause = "scanner"
+	Timing   EventDataCause = "timing"
+)
+
+// Valid indicates whether the value is a known member of the EventDataCause enum.
+func (e EventDataCause) Valid() bool {
+	switch e {
+	case Burst:
+		return true
+	case Prefetch:
+		return true
+	case Scanner:
+		return true
+	case Timing:
 		return true
 	default:
 		return false
@@ -1058,9 +1088,11 @@ const (
 	ListEventsParamsTypeEmailAccepted   ListEventsParamsType = "email.accepted"
 	ListEventsParamsTypeEmailBounced    ListEventsParamsType = "email.bounced"
 	ListEventsParamsTypeEmailCancelled  ListEventsParamsType = "email.cancelled"
+	ListEventsParamsTypeEmailClicked    ListEventsParamsType = "email.clicked"
 	ListEventsParamsTypeEmailDeferred   ListEventsParamsType = "email.deferred"
 	ListEventsParamsTypeEmailExpired    ListEventsParamsType = "email.expired"
 	ListEventsParamsTypeEmailFailed     ListEventsParamsType = "email.failed"
+	ListEventsParamsTypeEmailOpened     ListEventsParamsType = "email.opened"
 	ListEventsParamsTypeEmailScheduled  ListEventsParamsType = "email.scheduled"
 	ListEventsParamsTypeEmailSent       ListEventsParamsType = "email.sent"
 	ListEventsParamsTypeEmailUnknown    ListEventsParamsType = "email.unknown"
@@ -1078,11 +1110,15 @@ func (e ListEventsParamsType) Valid() bool {
 		return true
 	case ListEventsParamsTypeEmailCancelled:
 		return true
+	case ListEventsParamsTypeEmailClicked:
+		return true
 	case ListEventsParamsTypeEmailDeferred:
 		return true
 	case ListEventsParamsTypeEmailExpired:
 		return true
 	case ListEventsParamsTypeEmailFailed:
+		return true
+	case ListEventsParamsTypeEmailOpened:
 		return true
 	case ListEventsParamsTypeEmailScheduled:
 		return true
@@ -1576,6 +1612,9 @@ type BulkEmail struct {
 
 	// Text Handlebars; derived from html when it is absent
 	Text *string `json:"text,omitempty"`
+
+	// Tracking Whether opens and clicks are recorded
+	Tracking *EmailTracking `json:"tracking,omitempty"`
 }
 
 // BulkEmailClass Bulk when it is absent
@@ -1876,6 +1915,33 @@ type EmailClass string
 // EmailStatus What the recipients' statuses make together: under way as long as one of them is, then the worst of them
 type EmailStatus string
 
+// EmailTracking defines model for EmailTracking.
+type EmailTracking struct {
+	// Clicks Have the links of the HTML lead over Mailtura, which tells that they were followed; the tenant's setting when it is absent
+	Clicks *bool `json:"clicks,omitempty"`
+
+	// Opens Put a picture into the HTML whose loading tells that the email was opened; the tenant's setting when it is absent
+	Opens *bool `json:"opens,omitempty"`
+}
+
+// Engagement defines model for Engagement.
+type Engagement struct {
+	AutomatedClicks int64 `json:"automatedClicks"`
+	AutomatedOpens  int64 `json:"automatedOpens"`
+
+	// ClickedAt The first of them; null without any
+	ClickedAt *time.Time `json:"clickedAt"`
+
+	// Clicks All that are not automated
+	Clicks int64 `json:"clicks"`
+
+	// OpenedAt The first of them; null without any
+	OpenedAt *time.Time `json:"openedAt"`
+
+	// Opens All that are not automated
+	Opens int64 `json:"opens"`
+}
+
 // Event defines model for Event.
 type Event struct {
 	Data EventData `json:"data"`
@@ -1895,6 +1961,12 @@ type EventType string
 type EventData struct {
 	// Attempt Number of the attempt that it tells of, from 1
 	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Automated Of email.opened and email.clicked: it is taken for a machine's, see cause
+	Automated *bool `json:"automated,omitempty"`
+
+	// Cause Why it is taken for a machine's
+	Cause *EventDataCause `json:"cause,omitempty"`
 
 	// Code SMTP reply code of the attempt; absent when there was no answer
 	//
@@ -1920,6 +1992,9 @@ type EventData struct {
 
 	// Limit Of quota.*: recipients a day
 	Limit *int64 `json:"limit,omitempty"`
+
+	// LinkIndex Of email.clicked: which of the email's tracked links it is, from 0
+	LinkIndex *int64 `json:"linkIndex,omitempty"`
 
 	// NextAttemptAt Of email.deferred
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitempty"`
@@ -1956,14 +2031,26 @@ type EventData struct {
 	// TemplateId Examples: tpl_01h455vb4pex5vsknk084sn02q
 	TemplateId *string `json:"templateId,omitempty"`
 
+	// Unique Of email.opened and email.clicked: the recipient's first of its kind that is not automated
+	Unique *bool `json:"unique,omitempty"`
+
+	// Url Of email.clicked: where the link leads
+	Url *string `json:"url,omitempty"`
+
 	// Used Of quota.*: recipients reserved on the day
 	Used *int64 `json:"used,omitempty"`
+
+	// UserAgent Of email.opened and email.clicked: what the program called itself, at most 200 bytes
+	UserAgent *string `json:"userAgent,omitempty"`
 
 	// WebhookId Of webhook.*
 	//
 	// Examples: whk_01h455vb4pex5vsknk084sn02q
 	WebhookId *string `json:"webhookId,omitempty"`
 }
+
+// EventDataCause Why it is taken for a machine's
+type EventDataCause string
 
 // EventDataKind defines model for EventData.Kind.
 type EventDataKind string
@@ -2431,6 +2518,9 @@ type Recipient struct {
 	// Email Examples: ada@example.com
 	Email string `json:"email"`
 
+	// Engagement What the recipient did with a tracked email; absent before there is anything
+	Engagement *Engagement `json:"engagement,omitempty"`
+
 	// Id Examples: rcp_01h455vb4pex5vsknk084sn02q
 	Id   string        `json:"id"`
 	Kind RecipientKind `json:"kind"`
@@ -2561,6 +2651,9 @@ type SendEmail struct {
 	// Examples: Ada Lovelace <ada@example.com>
 	To SendEmail_To `json:"to"`
 
+	// Tracking Whether opens and clicks are recorded
+	Tracking *EmailTracking `json:"tracking,omitempty"`
+
 	// Variables Values for the template, at most 64 kB of JSON. With them, subject, html and text of the email itself are Handlebars as well; without them they are sent as they are.
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 }
@@ -2618,6 +2711,9 @@ type Settings struct {
 	//
 	// Examples: Europe/Berlin
 	Timezone *string `json:"timezone,omitempty"`
+
+	// Tracking What of the tenant's emails is tracked, where an email does not say
+	Tracking *Tracking `json:"tracking,omitempty"`
 
 	// Weight Share of the sending capacity against other tenants; null = 1
 	Weight *int64 `json:"weight,omitempty"`
@@ -2885,6 +2981,20 @@ type TimelineEntryReason string
 
 // TimelineEntryType accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
 type TimelineEntryType string
+
+// Tracking defines model for Tracking.
+type Tracking struct {
+	// Clicks Have the links of HTML lead over Mailtura, which tells that they were followed; default false
+	Clicks *bool `json:"clicks,omitempty"`
+
+	// Domain Host name of the tenant's own under which links and picture are (https); it has to lead to this installation. Without it, the installation's public address
+	//
+	// Examples: click.acme.com
+	Domain *string `json:"domain,omitempty"`
+
+	// Opens Put a picture into HTML whose loading tells that an email was opened; default false
+	Opens *bool `json:"opens,omitempty"`
+}
 
 // UpdateTenant defines model for UpdateTenant.
 type UpdateTenant struct {
@@ -4157,7 +4267,7 @@ type ClientInterface interface {
 
 	// GetEmailContent See what an email says
 	//
-	// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
+	// Rendered as it is sent: with the template version that the email is pinned to. Links and picture of tracking are left out, so that looking at it is neither an open nor a click. Needs the scope `emails:read`.
 	//
 	// Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
 	GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5082,7 +5192,7 @@ func (c *Client) CancelEmail(ctx context.Context, id string, params *CancelEmail
 
 // GetEmailContent See what an email says
 //
-// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
+// Rendered as it is sent: with the template version that the email is pinned to. Links and picture of tracking are left out, so that looking at it is neither an open nor a click. Needs the scope `emails:read`.
 //
 // Corresponds with GET /api/v1/emails/{id}/content (the `GetEmailContent` operationId).
 func (c *Client) GetEmailContent(ctx context.Context, id string, params *GetEmailContentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -10722,7 +10832,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetEmailContentWithResponse See what an email says
 	//
-	// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
+	// Rendered as it is sent: with the template version that the email is pinned to. Links and picture of tracking are left out, so that looking at it is neither an open nor a click. Needs the scope `emails:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -18641,7 +18751,7 @@ func (c *ClientWithResponses) CancelEmailWithResponse(ctx context.Context, id st
 
 // GetEmailContentWithResponse See what an email says
 //
-// Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
+// Rendered as it is sent: with the template version that the email is pinned to. Links and picture of tracking are left out, so that looking at it is neither an open nor a click. Needs the scope `emails:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

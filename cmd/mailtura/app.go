@@ -17,6 +17,7 @@ import (
 	"github.com/mailtura/mailtura/apiserver"
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/hits"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/keyring"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
@@ -26,6 +27,7 @@ import (
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/temporalconn"
+	"github.com/mailtura/mailtura/internal/track"
 	"github.com/mailtura/mailtura/internal/webhook"
 	"github.com/mailtura/mailtura/internal/webhookhttp"
 	"github.com/mailtura/mailtura/worker"
@@ -80,6 +82,9 @@ type listening struct {
 	Config      string `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start, before the API listens. Nothing is deleted."`
 
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"MAILTURA_TRUSTED_PROXIES" placeholder:"CIDR,..." help:"Networks of the proxies in front of the API, whose X-Forwarded-For is believed. Without it, nobody's is."`
+	PublicURL      string         `name:"public-url" env:"MAILTURA_PUBLIC_URL" placeholder:"https://HOST" help:"Address under which mail programs and browsers reach the API: links and pictures of tracked mail are below it. Without it, only tenants with a tracking domain of their own can track."`
+
+	publicIsOwn bool // where there is no PublicURL, the address it listens on is that
 }
 
 type serveCmd struct {
@@ -116,6 +121,7 @@ type app struct {
 	inline *flow.Inline // nil: API and worker are apart
 	wanted []plan.Tenant
 
+	tracking   track.Keys
 	templates  *template.Engine
 	dispatcher *intake.Dispatcher
 	keys       *keyring.Keyring // nil: there is no master key
@@ -179,6 +185,9 @@ func (a *app) open(ctx context.Context, inline bool) error {
 		return err
 	}
 	a.stops = append(a.stops, a.store.Close)
+	if a.tracking, err = trackingKeys(ctx, a.store); err != nil {
+		return err
+	}
 	temporal, err := temporalconn.Lazy(temporalconn.Config{Address: a.Temporal, Namespace: a.Namespace, Log: a.log})
 	if err != nil {
 		return err
@@ -213,7 +222,7 @@ func (a *app) work(ctx context.Context) error {
 	}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
-			Store: a.store, Templates: a.templates, Keys: keys, Transport: relay, Permits: activities.NewPermits(a.flow),
+			Store: a.store, Templates: a.templates, Keys: keys, Tracking: a.tracking, Transport: relay, Permits: activities.NewPermits(a.flow),
 			Turns: activities.NewTurns(relay.MaxConns()), Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
@@ -265,12 +274,24 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 			return err
 		}
 	}
+	listener, err := net.Listen("tcp", api.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the API (--listen): %w", err)
+	}
+	base, err := api.trackingBase(listener)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	recorder := hits.New(a.store, a.log)
+	defer recorder.Close()
 	acceptor := intake.NewAcceptor(a.store, a.dispatcher.Add)
 	defer acceptor.Close()
 	handler := apiserver.New(apiserver.Config{
 		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
 		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys, TrustedProxies: api.TrustedProxies,
 		Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
+		Tracking: apiserver.Tracking{Base: base, Keys: a.tracking, Hits: recorder},
 	})
 	listening, silence := context.WithCancel(context.WithoutCancel(ctx)) // requests are answered for a while after the end
 	defer silence()
@@ -282,10 +303,6 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 		}
 	}
 	server.RegisterOnShutdown(handler.Drain)
-	listener, err := net.Listen("tcp", api.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for the API (--listen): %w", err)
-	}
 	a.log.Info("API is ready", slog.String("address", listener.Addr().String()))
 	if ready != nil {
 		ready(listener.Addr().String())

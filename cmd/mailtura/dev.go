@@ -207,7 +207,7 @@ func (s *stack) runProduct(ctx context.Context) error {
 			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, Migrate: true, logging: s.logging,
 			secrets: secrets{MasterKey: masterKey, WebhookLoopback: true},
 		}
-		api := &listening{Listen: loopback(s.Port), OperatorKey: key, Config: s.Config}
+		api := &listening{Listen: loopback(s.Port), OperatorKey: key, Config: s.Config, publicIsOwn: true}
 		err := run(ctx, product, api, true, func(address string) {
 			if err := s.announce("http://"+address, key); err != nil {
 				s.failed <- err

@@ -136,7 +136,7 @@ const wanted = `tenants:
 `
 
 func have() []string {
-	return []string{doc("same", ""), doc("gone", ""), doc("going", ""), doc("other", `"dailyLimit": 5, "fromEmail": "a@other.example"`)}
+	return []string{doc("same", ""), doc("gone", ""), doc("going", ""), doc("other", `"dailyLimit": 5, "fromEmail": "a@other.example", "tracking": {"opens": true, "clicks": true, "domain": "t.example"}`)}
 }
 
 func TestPlan_ShowsTheDifference(t *testing.T) {
@@ -144,7 +144,8 @@ func TestPlan_ShowsTheDifference(t *testing.T) {
 	api := newAPI(t, have()...)
 	run := tool(t, api.URL, "plan", "-f", yamlFile(t, wanted))
 	require.Equal(t, outcome{code: 2, stdout: "~ tenant other: update\n    dailyLimit: 5 -> 10\n" +
-		"    fromEmail: \"a@other.example\" -> null\n+ tenant new: create\n"}, run)
+		"    fromEmail: \"a@other.example\" -> null\n" +
+		"    tracking: {\"opens\":true,\"clicks\":true,\"domain\":\"t.example\"} -> {\"opens\":false,\"clicks\":false}\n+ tenant new: create\n"}, run)
 	require.Empty(t, api.changes, "plan changes nothing")
 
 	run = tool(t, api.URL, "plan", "--prune", "-f", yamlFile(t, wanted))
@@ -168,6 +169,7 @@ func TestApply_MakesTheChanges(t *testing.T) {
 	require.EqualValues(t, 10, settings["dailyLimit"])
 	value, there := settings["fromEmail"]
 	require.True(t, there && value == nil, "a setting that the file does not have is taken back")
+	require.Equal(t, map[string]any{"opens": false, "clicks": false, "domain": nil}, settings["tracking"])
 
 	run = tool(t, api.URL, "apply", "--prune", "--yes", "-f", yamlFile(t, wanted))
 	require.Zero(t, run.code, run.stderr)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/mail/address"
+	"github.com/mailtura/mailtura/internal/track"
 )
 
 // Status is where a recipient, or a whole email, stands.
@@ -110,6 +111,7 @@ type Content struct {
 	ReplyTo     string          `json:"replyTo,omitempty"`
 	Headers     []Header        `json:"headers,omitempty"`
 	Attachments []Attachment    `json:"attachments,omitempty"`
+	Tracking    *track.Choice   `json:"tracking,omitempty"` // nil: nothing of it is tracked
 }
 
 // Header is a header field that the caller adds.

@@ -16,6 +16,8 @@ const (
 	EmailCancelled Type = "email.cancelled" // taken back before it was sent
 	EmailExpired   Type = "email.expired"   // not sent in time
 	EmailUnknown   Type = "email.unknown"   // an attempt was cut off before its outcome was known
+	EmailOpened    Type = "email.opened"    // its picture was loaded
+	EmailClicked   Type = "email.clicked"   // one of its links was followed
 )
 
 // What happens to a tenant's daily limit, each once for a day and a share.

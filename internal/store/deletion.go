@@ -83,6 +83,7 @@ func deleteEmails(ctx context.Context, q *db.Queries, tenantID string, chunk int
 		remove func(context.Context, []uuid.UUID) (int64, error)
 	}{
 		{"attempts", q.DeleteAttemptsOf},
+		{"engagements", q.DeleteEngagementsOf},
 		{"recipients", q.DeleteRecipientsOf},
 		{"email_contents", q.DeleteContentsOf},
 		{"emails", q.DeleteEmails},

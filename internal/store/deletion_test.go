@@ -17,7 +17,7 @@ import (
 )
 
 // allTables are those with a tenant's rows: store.TenantTables, and what goes with emails.
-var allTables = slices.Concat(store.TenantTables, []string{"attempts", "recipients", "email_contents"})
+var allTables = slices.Concat(store.TenantTables, []string{"attempts", "engagements", "recipients", "email_contents"})
 
 // fill gives a tenant at least two rows in each of allTables but for daily_usage, which has a row a day.
 func (b *bundle) fill(tenantID string) email.Email {
@@ -39,6 +39,7 @@ func (b *bundle) fill(tenantID string) email.Email {
 		require.NoError(b.t, err)
 		_, err = b.StartAttempts(b.t.Context(), tenantID, due, time.Now())
 		require.NoError(b.t, err)
+		b.hit(opened(one, time.Now()))
 	}
 	for range 2 {
 		k := b.newBulk(tenantID, nil)

@@ -44,6 +44,7 @@ type RecipientRecord struct {
 	Reason        string
 	Detail        string
 	UpdatedAt     time.Time
+	Engagement
 }
 
 // Status is the status that the recipients' make together.
@@ -131,7 +132,10 @@ func addRecipients(ctx context.Context, q *db.Queries, tenantID string, records 
 		i := at[row.EmailID]
 		records[i].Recipients = append(records[i].Recipients, toRecipientRecord(row))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return addEngagements(ctx, q, tenantID, records)
 }
 
 func toRecipientRecord(row db.Recipient) RecipientRecord {

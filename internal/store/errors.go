@@ -13,8 +13,9 @@ import (
 
 // taken says what a violated unique constraint means to a caller.
 var taken = map[string]*fault.Error{
-	"tenants_pkey":          fault.New(fault.Conflict, "tenant_exists", "A tenant with this id exists already."),
-	"templates_name_unique": fault.New(fault.Conflict, "template_exists", "A template with this name exists already."),
+	"tenants_pkey":                   fault.New(fault.Conflict, "tenant_exists", "A tenant with this id exists already."),
+	"tenants_tracking_domain_unique": fault.New(fault.Conflict, "tracking_domain_taken", "Another tenant has this tracking domain."),
+	"templates_name_unique":          fault.New(fault.Conflict, "template_exists", "A template with this name exists already."),
 }
 
 // translate turns a driver's error into a fault; faults and nil pass through.

@@ -61,6 +61,8 @@ type EventEmail struct {
 
 	ScheduledAt   *time.Time `json:"scheduledAt"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt"`
+
+	Hit *Hit // of an open or a click; nil for others
 }
 
 // ListEvents gives a tenant's events behind one, of some types or (without any) of all, the
@@ -116,6 +118,10 @@ func toEvent(row db.ListEventsAfterRow) (Event, error) {
 		EmailID: *row.EmailID, RecipientID: *row.RecipientID, Recipient: orZero(row.Address), Kind: email.Kind(orZero(row.Kind)),
 		Subject: orZero(row.Subject), Tags: row.Tags, TemplateID: row.TemplateID, Attempt: int(orZero(row.Attempt)),
 		Code: int(orZero(row.Code)), Enhanced: orZero(row.Enhanced), Reply: orZero(row.Reply),
+	}
+	if e.Type == event.EmailOpened || e.Type == event.EmailClicked {
+		e.Email.Hit = &Hit{}
+		return e, json.Unmarshal(detail, e.Email.Hit)
 	}
 	return e, json.Unmarshal(detail, e.Email)
 }

@@ -123,6 +123,7 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 				SELECT '%s', id, 99, 'x', 'x', 'x', '{}' FROM templates LIMIT 1`,
 			`INSERT INTO emails (tenant_id, id, subject, from_address, from_name, tags, metadata, trace_parent, class, usage_day, created_at)
 				VALUES ('%s', gen_random_uuid(), 'x', 'x', 'x', '{}', '{}', '', 'bulk', 'today', now())`,
+			`INSERT INTO engagements (tenant_id, recipient_id) VALUES ('%s', gen_random_uuid())`,
 			`INSERT INTO dispatches (tenant_id, id, class, emails) VALUES ('%s', gen_random_uuid(), 'bulk', 0)`,
 			`INSERT INTO daily_usage (tenant_id, day, reserved) VALUES ('%s', 'today', 0)`,
 			`INSERT INTO webhooks (tenant_id, id, url, events, enabled, secret, cursor, quiet_until, created_at, updated_at)
@@ -140,6 +141,7 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 		requireNoWrite(t, tx, `INSERT INTO tenants (id, name, domain) VALUES ('x', 'x', 'x')`)
 		requireNoWrite(t, tx, `UPDATE tenants SET status = 'active'`)
 		requireNoWrite(t, tx, `SELECT FROM tenant_deletions`)
+		requireNoWrite(t, tx, `SELECT FROM installation_secrets`)
 		requireNoWrite(t, tx, `SELECT FROM goose_db_version`)
 	})
 }

@@ -17,17 +17,25 @@ import (
 // Settings are what a tenant may choose. They are stored and shown with every
 // default filled in (see WithDefaults), so that what holds can be read.
 type Settings struct {
-	FromEmail        string `json:"fromEmail,omitempty" nullable:"true" doc:"Default sender address; must be on the tenant's domain" example:"noreply@acme.com" maxLength:"254"`
-	FromName         string `json:"fromName,omitempty" nullable:"true" doc:"Default sender name" example:"Acme Corporation" maxLength:"200"`
-	ReplyTo          string `json:"replyTo,omitempty" nullable:"true" doc:"Default Reply-To address" maxLength:"320"`
-	DailyLimit       *int   `json:"dailyLimit" required:"false" doc:"Recipients per calendar day of the time zone; null = no limit" minimum:"0" maximum:"1000000000"`
-	RateLimit        *int   `json:"rateLimit" required:"false" doc:"Recipients per rateLimitPer; mail over it waits its turn; null = no limit" minimum:"1" maximum:"1000000"`
-	RateLimitPer     string `json:"rateLimitPer,omitempty" nullable:"true" doc:"Unit of rateLimit; default minute" enum:"second,minute,hour"`
-	Burst            *int   `json:"burst" required:"false" doc:"Over any window, attempts stay at or under rateLimit × window + burst; null = the number that rateLimit allows in one second, at least 2" minimum:"1" maximum:"1000000"`
-	OverLimit        string `json:"overLimit,omitempty" nullable:"true" doc:"What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject" enum:"reject,queue"`
-	Timezone         string `json:"timezone,omitempty" nullable:"true" doc:"IANA time zone in which the day of dailyLimit begins; default UTC" example:"Europe/Berlin" maxLength:"64"`
-	OnUnknownOutcome string `json:"onUnknownOutcome,omitempty" nullable:"true" doc:"What to do with a recipient whose hand-over was cut off before the answer: send again (may arrive twice) or hold; default resend" enum:"resend,hold"`
-	Weight           *int   `json:"weight" required:"false" doc:"Share of the sending capacity against other tenants; null = 1" minimum:"1" maximum:"1000"`
+	FromEmail        string   `json:"fromEmail,omitempty" nullable:"true" doc:"Default sender address; must be on the tenant's domain" example:"noreply@acme.com" maxLength:"254"`
+	FromName         string   `json:"fromName,omitempty" nullable:"true" doc:"Default sender name" example:"Acme Corporation" maxLength:"200"`
+	ReplyTo          string   `json:"replyTo,omitempty" nullable:"true" doc:"Default Reply-To address" maxLength:"320"`
+	DailyLimit       *int     `json:"dailyLimit" required:"false" doc:"Recipients per calendar day of the time zone; null = no limit" minimum:"0" maximum:"1000000000"`
+	RateLimit        *int     `json:"rateLimit" required:"false" doc:"Recipients per rateLimitPer; mail over it waits its turn; null = no limit" minimum:"1" maximum:"1000000"`
+	RateLimitPer     string   `json:"rateLimitPer,omitempty" nullable:"true" doc:"Unit of rateLimit; default minute" enum:"second,minute,hour"`
+	Burst            *int     `json:"burst" required:"false" doc:"Over any window, attempts stay at or under rateLimit × window + burst; null = the number that rateLimit allows in one second, at least 2" minimum:"1" maximum:"1000000"`
+	OverLimit        string   `json:"overLimit,omitempty" nullable:"true" doc:"What to do with mail over the daily limit: refuse it, or accept it and send it on the first day with room; default reject" enum:"reject,queue"`
+	Timezone         string   `json:"timezone,omitempty" nullable:"true" doc:"IANA time zone in which the day of dailyLimit begins; default UTC" example:"Europe/Berlin" maxLength:"64"`
+	OnUnknownOutcome string   `json:"onUnknownOutcome,omitempty" nullable:"true" doc:"What to do with a recipient whose hand-over was cut off before the answer: send again (may arrive twice) or hold; default resend" enum:"resend,hold"`
+	Tracking         Tracking `json:"tracking" required:"false" doc:"What of the tenant's emails is tracked, where an email does not say"`
+	Weight           *int     `json:"weight" required:"false" doc:"Share of the sending capacity against other tenants; null = 1" minimum:"1" maximum:"1000"`
+}
+
+// Tracking says whether opens and clicks of emails are recorded, and under which name.
+type Tracking struct {
+	Opens  bool   `json:"opens" required:"false" nullable:"true" doc:"Put a picture into HTML whose loading tells that an email was opened; default false"`
+	Clicks bool   `json:"clicks" required:"false" nullable:"true" doc:"Have the links of HTML lead over Mailtura, which tells that they were followed; default false"`
+	Domain string `json:"domain,omitempty" nullable:"true" doc:"Host name of the tenant's own under which links and picture are (https); it has to lead to this installation. Without it, the installation's public address" example:"click.acme.com" maxLength:"253"`
 }
 
 // The values of Settings.OnUnknownOutcome.
@@ -146,6 +154,13 @@ func (c *checks) settings(domain string, s *Settings) {
 	if s.Timezone != "" {
 		_, err := time.LoadLocation(s.Timezone)
 		c.require("body.settings.timezone", err == nil && s.Timezone != "Local", "invalid_timezone", "not an IANA time zone name")
+	}
+	if s.Tracking.Domain != "" {
+		host, err := address.ParseDomain(s.Tracking.Domain)
+		c.add("body.settings.tracking.domain", err)
+		if err == nil {
+			s.Tracking.Domain = host
+		}
 	}
 	c.oneOf("body.settings.rateLimitPer", s.RateLimitPer, "second", "minute", "hour")
 	c.oneOf("body.settings.overLimit", s.OverLimit, Reject, Queue)

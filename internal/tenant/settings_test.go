@@ -66,11 +66,13 @@ func TestValidate_Normalises(t *testing.T) {
 	t.Parallel()
 	one := tenant.Tenant{Name: strings.Repeat("Ä", 200), Domain: "MÜNCHEN.example", Settings: tenant.Settings{
 		FromEmail: "Post <Post@München.example>", FromName: "Post, Amt", ReplyTo: "Hilfe <hilfe@example.net>",
+		Tracking: tenant.Tracking{Domain: "Klick.MÜNCHEN.example"},
 	}}
 	require.NoError(t, one.Validate())
 	require.Equal(t, "xn--mnchen-3ya.example", one.Domain)
 	require.Equal(t, "Post@xn--mnchen-3ya.example", one.Settings.FromEmail)
 	require.Equal(t, "Hilfe <hilfe@example.net>", one.Settings.ReplyTo, "the name of it is shown")
+	require.Equal(t, "klick.xn--mnchen-3ya.example", one.Settings.Tracking.Domain)
 	again := one
 	require.NoError(t, again.Validate())
 	require.Equal(t, one, again)
@@ -123,6 +125,7 @@ func TestValidate_SaysWhatIsWrongWhere(t *testing.T) {
 		"great burst":          {func(t *tenant.Tenant) { t.Settings.Burst = ptr(1_000_001) }, at + "burst", "out_of_range"},
 		"weight":               {func(t *tenant.Tenant) { t.Settings.Weight = ptr(0) }, at + "weight", "out_of_range"},
 		"great weight":         {func(t *tenant.Tenant) { t.Settings.Weight = ptr(1001) }, at + "weight", "out_of_range"},
+		"tracking domain":      {func(t *tenant.Tenant) { t.Settings.Tracking.Domain = "https://x.yz" }, at + "tracking.domain", "invalid_domain"},
 		"unknown outcome":      {func(t *tenant.Tenant) { t.Settings.OnUnknownOutcome = "retry" }, at + "onUnknownOutcome", "invalid_value"},
 	} {
 		one := acme(tenant.Settings{})

@@ -155,7 +155,7 @@ func (s *Stack) Environment() []string {
 		"DATABASE_URL="+s.Database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
 		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
 		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
-		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
+		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "MAILTURA_PUBLIC_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
 	)
 }
 

@@ -6,6 +6,9 @@ SELECT id FROM emails WHERE tenant_id = @tenant_id::text ORDER BY id LIMIT @chun
 -- name: DeleteAttemptsOf :execrows
 DELETE FROM attempts WHERE recipient_id IN (SELECT id FROM recipients WHERE email_id = ANY(@email_ids::uuid[]));
 
+-- name: DeleteEngagementsOf :execrows
+DELETE FROM engagements WHERE recipient_id IN (SELECT id FROM recipients WHERE email_id = ANY(@email_ids::uuid[]));
+
 -- name: DeleteRecipientsOf :execrows
 DELETE FROM recipients WHERE email_id = ANY(@email_ids::uuid[]);
 

@@ -333,7 +333,7 @@ export interface paths {
         };
         /**
          * See what an email says
-         * @description Rendered as it is sent: with the template version that the email is pinned to. Needs the scope `emails:read`.
+         * @description Rendered as it is sent: with the template version that the email is pinned to. Links and picture of tracking are left out, so that looking at it is neither an open nor a click. Needs the scope `emails:read`.
          */
         get: operations["get-email-content"];
         put?: never;
@@ -1282,6 +1282,8 @@ export interface components {
             template?: string;
             /** @description Handlebars; derived from html when it is absent */
             text?: string;
+            /** @description Whether opens and clicks are recorded */
+            tracking?: components["schemas"]["EmailTracking"];
         };
         BulkError: {
             /**
@@ -1575,6 +1577,38 @@ export interface components {
             /** @description The Temporal workflow that sends it; null for the moment before one does */
             workflow: components["schemas"]["Workflow"];
         };
+        EmailTracking: {
+            /** @description Have the links of the HTML lead over Mailtura, which tells that they were followed; the tenant's setting when it is absent */
+            clicks?: boolean;
+            /** @description Put a picture into the HTML whose loading tells that the email was opened; the tenant's setting when it is absent */
+            opens?: boolean;
+        };
+        Engagement: {
+            /** Format: int64 */
+            automatedClicks: number;
+            /** Format: int64 */
+            automatedOpens: number;
+            /**
+             * Format: date-time
+             * @description The first of them; null without any
+             */
+            clickedAt: string | null;
+            /**
+             * Format: int64
+             * @description All that are not automated
+             */
+            clicks: number;
+            /**
+             * Format: date-time
+             * @description The first of them; null without any
+             */
+            openedAt: string | null;
+            /**
+             * Format: int64
+             * @description All that are not automated
+             */
+            opens: number;
+        };
         Event: {
             data: components["schemas"]["EventData"];
             /**
@@ -1585,7 +1619,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             /** @enum {string} */
-            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled";
+            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "webhook.disabled";
         };
         EventData: {
             /**
@@ -1593,6 +1627,13 @@ export interface components {
              * @description Number of the attempt that it tells of, from 1
              */
             attempt?: number;
+            /** @description Of email.opened and email.clicked: it is taken for a machine's, see cause */
+            automated?: boolean;
+            /**
+             * @description Why it is taken for a machine's
+             * @enum {string}
+             */
+            cause?: "prefetch" | "scanner" | "timing" | "burst";
             /**
              * Format: int64
              * @description SMTP reply code of the attempt; absent when there was no answer
@@ -1620,6 +1661,11 @@ export interface components {
              * @description Of quota.*: recipients a day
              */
             limit?: number;
+            /**
+             * Format: int64
+             * @description Of email.clicked: which of the email's tracked links it is, from 0
+             */
+            linkIndex?: number;
             /**
              * Format: date-time
              * @description Of email.deferred
@@ -1657,11 +1703,17 @@ export interface components {
             tags?: string[];
             /** @example tpl_01h455vb4pex5vsknk084sn02q */
             templateId?: string;
+            /** @description Of email.opened and email.clicked: the recipient's first of its kind that is not automated */
+            unique?: boolean;
+            /** @description Of email.clicked: where the link leads */
+            url?: string;
             /**
              * Format: int64
              * @description Of quota.*: recipients reserved on the day
              */
             used?: number;
+            /** @description Of email.opened and email.clicked: what the program called itself, at most 200 bytes */
+            userAgent?: string;
             /**
              * @description Of webhook.*
              * @example whk_01h455vb4pex5vsknk084sn02q
@@ -2159,6 +2211,8 @@ export interface components {
             detail?: string;
             /** @example ada@example.com */
             email: string;
+            /** @description What the recipient did with a tracked email; absent before there is anything */
+            engagement?: components["schemas"]["Engagement"];
             /** @example rcp_01h455vb4pex5vsknk084sn02q */
             id: string;
             /** @enum {string} */
@@ -2286,6 +2340,8 @@ export interface components {
              * @example Ada Lovelace <ada@example.com>
              */
             to: string | string[];
+            /** @description Whether opens and clicks are recorded */
+            tracking?: components["schemas"]["EmailTracking"];
             /** @description Values for the template, at most 64 kB of JSON. With them, subject, html and text of the email itself are Handlebars as well; without them they are sent as they are. */
             variables?: {
                 [key: string]: unknown;
@@ -2339,6 +2395,8 @@ export interface components {
              * @example Europe/Berlin
              */
             timezone?: string | null;
+            /** @description What of the tenant's emails is tracked, where an email does not say */
+            tracking?: components["schemas"]["Tracking"];
             /**
              * Format: int64
              * @description Share of the sending capacity against other tenants; null = 1
@@ -2587,6 +2645,17 @@ export interface components {
             until?: string;
             /** @description Of dispatched */
             workflow?: components["schemas"]["Workflow"];
+        };
+        Tracking: {
+            /** @description Have the links of HTML lead over Mailtura, which tells that they were followed; default false */
+            clicks?: boolean | null;
+            /**
+             * @description Host name of the tenant's own under which links and picture are (https); it has to lead to this installation. Without it, the installation's public address
+             * @example click.acme.com
+             */
+            domain?: string | null;
+            /** @description Put a picture into HTML whose loading tells that an email was opened; default false */
+            opens?: boolean | null;
         };
         UpdateTenant: {
             domain?: string;
@@ -5390,7 +5459,7 @@ export interface operations {
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */

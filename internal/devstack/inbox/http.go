@@ -154,8 +154,12 @@ func (h *handler) html(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(mailPolicy, remote))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	_, _ = w.Write([]byte(html))
+	_, _ = w.Write([]byte(html + newTab))
 }
+
+// newTab, wherever it is in a page, has links that name no target open beside the inbox, in
+// whose frame they may not.
+const newTab = `<base target="_blank">`
 
 func (h *handler) attachment(w http.ResponseWriter, r *http.Request) {
 	m, ok := h.message(w, r)

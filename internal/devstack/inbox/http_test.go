@@ -53,6 +53,7 @@ func TestHTML_RunsNothing(t *testing.T) {
 	for query, images := range map[string]string{"": "'self' data:", "?images=remote": "'self' data: https: http:", "?images=x": "'self' data:"} {
 		body, header := b.get(html+query, http.StatusOK)
 		require.Contains(t, body, "<script>alert(1)</script>", "it is shown as it is, and the policy disarms it")
+		require.Contains(t, body, `<base target="_blank">`, "links open beside the frame, in which they may not")
 		require.Contains(t, body, fmt.Sprintf(`<img src="/api/v1/messages/%s/attachments/1">`, id), "inline images are found")
 		policy := directives(header)
 		sandbox, there := policy["sandbox"]

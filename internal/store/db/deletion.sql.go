@@ -75,6 +75,18 @@ func (q *Queries) DeleteEmails(ctx context.Context, ids []uuid.UUID) (int64, err
 	return result.RowsAffected(), nil
 }
 
+const deleteEngagementsOf = `-- name: DeleteEngagementsOf :execrows
+DELETE FROM engagements WHERE recipient_id IN (SELECT id FROM recipients WHERE email_id = ANY($1::uuid[]))
+`
+
+func (q *Queries) DeleteEngagementsOf(ctx context.Context, emailIds []uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteEngagementsOf, emailIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const deleteRecipientsOf = `-- name: DeleteRecipientsOf :execrows
 DELETE FROM recipients WHERE email_id = ANY($1::uuid[])
 `

@@ -137,6 +137,23 @@ type Email struct {
 	CreatedAt  time.Time
 }
 
+// what recipients did with a tracked email; no row: nothing yet. Not columns of recipients, which sending writes to
+type Engagement struct {
+	TenantID    string
+	RecipientID uuid.UUID
+	// by people, as far as that can be told; those of machines are in automated_opens
+	Opens           int32
+	Clicks          int32
+	AutomatedOpens  int32
+	AutomatedClicks int32
+	// the first by a person
+	OpenedAt      *time.Time
+	ClickedAt     *time.Time
+	LastClickedAt *time.Time
+	// index of the link of the last click, whoever made it
+	LastLink int32
+}
+
 // answers to requests that created something, to be given again for 24 hours
 type IdempotencyKey struct {
 	// empty: of operators
