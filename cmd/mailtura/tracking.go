@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
-	"os"
 
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/track"
@@ -14,9 +13,6 @@ import (
 // trackingKeys derives the keys of links and pictures: from the installation's master key,
 // or, where there is none, from a random secret that the database keeps.
 func trackingKeys(ctx context.Context, s *store.Store) (track.Keys, error) {
-	if master := os.Getenv("MAILTURA_MASTER_KEY"); master != "" {
-		return track.NewKeys([]byte(master)), nil
-	}
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
 	secret, err := s.Secret(ctx, "tracking", fresh)
