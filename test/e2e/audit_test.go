@@ -19,7 +19,8 @@ func (s *stack) audit(t *testing.T, args ...string) (out string, code int) {
 	cmd.Env = s.Environment()
 	raw, err := cmd.CombinedOutput()
 	if err != nil {
-		require.IsType(t, &exec.ExitError{}, err)
+		ended := &exec.ExitError{}
+		require.ErrorAs(t, err, &ended)
 	}
 	return string(raw), cmd.ProcessState.ExitCode()
 }
