@@ -85,7 +85,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	installProblems()
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
-	s := &Server{Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts)}
+	s := &Server{
+		Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -101,7 +101,8 @@ func verify(entries iter.Seq2[audit.Entry, error], expect string) (audit.Head, e
 		found = found || strings.EqualFold(e.Hash, expect)
 	}
 	if !found {
-		return chain.Head(), fmt.Errorf("no entry has the hash %s: the log was cut off behind entry %d, or made anew", expect, chain.Head().Number)
+		return chain.Head(), fmt.Errorf("no entry has the hash %s: the log was cut off behind entry %d, or made anew",
+			expect, chain.Head().Number)
 	}
 	return chain.Head(), nil
 }

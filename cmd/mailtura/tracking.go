@@ -10,8 +10,8 @@ import (
 	"github.com/mailtura/mailtura/internal/track"
 )
 
-// trackingKeys derives the keys of links and pictures: from the installation's master key,
-// or, where there is none, from a random secret that the database keeps.
+// trackingKeys derives the keys of links and pictures from a random secret that the
+// database keeps.
 func trackingKeys(ctx context.Context, s *store.Store) (track.Keys, error) {
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails

@@ -69,8 +69,8 @@ const (
 	TenantUpdate      Action = "tenant.update"
 	TenantDelete      Action = "tenant.delete"
 	APIKeyCreate      Action = "api_key.create"
-	APIKeyRotate      Action = "api_key.rotate"
-	APIKeyRevoke      Action = "api_key.revoke"
+	APIKeyRotate      Action = "api_key.rotate" //nolint:gosec // what was done with a key, not one
+	APIKeyRevoke      Action = "api_key.revoke" //nolint:gosec // as above
 	OperatorKeyCreate Action = "operator_key.create"
 	OperatorKeyRotate Action = "operator_key.rotate"
 	OperatorKeyRevoke Action = "operator_key.revoke"

@@ -35,7 +35,8 @@ func (h Head) Next(ctx context.Context, act Act, requestID string, at time.Time)
 	actor := ActorOf(ctx)
 	e := Entry{
 		Number: h.Number + 1, At: at.UTC().Truncate(time.Microsecond), Action: act.Action, Target: apikey.RedactText(act.Target),
-		Actor: Actor{Kind: actor.Kind, ID: apikey.RedactText(actor.ID)}, Note: apikey.RedactText(NoteOf(ctx)), RequestID: apikey.RedactText(requestID), Previous: h.hash(),
+		Actor: Actor{Kind: actor.Kind, ID: apikey.RedactText(actor.ID)}, Note: apikey.RedactText(NoteOf(ctx)),
+		RequestID: apikey.RedactText(requestID), Previous: h.hash(),
 	}
 	if act.TenantID != "" {
 		e.TenantID = &act.TenantID

@@ -73,7 +73,9 @@ func TestRead_Broken(t *testing.T) {
 	broken := errors.New("broken disk")
 	_, err := verifyFile(iotest.ErrReader(broken))
 	require.ErrorIs(t, err, broken)
-	for range audit.Read(strings.NewReader(whole)) {
+	for e, err := range audit.Read(strings.NewReader(whole)) {
+		require.NoError(t, err)
+		require.Equal(t, int64(1), e.Number)
 		break // a reader may stop
 	}
 }

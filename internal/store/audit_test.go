@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +136,7 @@ func TestAudit_Keys(t *testing.T) {
 	require.Nil(t, entries[3].TenantID)
 	for _, secret := range secrets {
 		require.NotContains(t, strings.Join(acts, ""), secret.Text()[20:])
-		require.NotContains(t, strings.Join(acts, ""), fmt.Sprintf("%x", secret.Hash()))
+		require.NotContains(t, strings.Join(acts, ""), hex.EncodeToString(secret.Hash()))
 	}
 }
 
@@ -176,10 +178,10 @@ func TestAudit_ConcurrentActs(t *testing.T) {
 		group.Go(func() error {
 			s, tenantID := processes[i%2], []string{acme, other}[i/2%2]
 			if i%5 == 0 {
-				_, err := s.UpdateTenant(t.Context(), tenantID, func(t *tenant.Tenant) error { t.Name = fmt.Sprint(i); return nil })
+				_, err := s.UpdateTenant(t.Context(), tenantID, func(t *tenant.Tenant) error { t.Name = strconv.Itoa(i); return nil })
 				return err
 			}
-			_, err := s.CreateTenantKey(t.Context(), tenantID, store.NewKey{Name: fmt.Sprint(i), Key: apikey.New(apikey.Tenant)})
+			_, err := s.CreateTenantKey(t.Context(), tenantID, store.NewKey{Name: strconv.Itoa(i), Key: apikey.New(apikey.Tenant)})
 			return err
 		})
 	}
