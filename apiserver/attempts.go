@@ -21,8 +21,8 @@ const (
 
 // Attempts bounds wrong keys from one source. What is zero is as documented.
 type Attempts struct {
-	Burst int           // in a row; 30
-	Every time.Duration // one more after each of these; 1 s
+	Burst int           // in a row; 300
+	Every time.Duration // one more after each of these; 200 ms
 }
 
 // attempts slows down who tries keys. Only wrong keys count, by source: an address of IPv4, or
@@ -37,7 +37,7 @@ type attempts struct {
 
 func newAttempts(bounds Attempts) attempts {
 	return attempts{
-		Attempts: Attempts{Burst: cmp.Or(bounds.Burst, 30), Every: cmp.Or(bounds.Every, time.Second)},
+		Attempts: Attempts{Burst: cmp.Or(bounds.Burst, 300), Every: cmp.Or(bounds.Every, 200*time.Millisecond)},
 		sources: otter.Must(&otter.Options[netip.Prefix, *rate.Limiter]{
 			MaximumSize: maxSources, ExpiryCalculator: otter.ExpiryWriting[netip.Prefix, *rate.Limiter](attemptsAfter),
 		}),

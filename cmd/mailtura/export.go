@@ -19,11 +19,11 @@ func (c exportCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i := range have {
-		if have[i].Deleting {
+	for _, t := range have {
+		if t.Deleting {
 			continue
 		}
-		if err := api.load(ctx, &have[i], true, true); err != nil {
+		if err := api.load(ctx, t, plan.SectionKinds()); err != nil {
 			return err
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,14 +59,14 @@ func (a *operatorAPI) compare(ctx context.Context, want []plan.Tenant, prune boo
 	for _, w := range want {
 		wanted[w.TenantID] = w
 	}
-	for i, h := range have {
+	for _, h := range have {
 		w, ok := wanted[h.TenantID]
 		switch {
 		case !ok:
 		case h.Deleting:
 			return nil, nil, fmt.Errorf("tenant %s is being deleted; when that has ended, it can be made anew", h.TenantID)
 		default:
-			if err := a.load(ctx, &have[i], w.Templates != nil, w.APIKeys != nil); err != nil {
+			if err := a.load(ctx, h, slices.Collect(maps.Keys(w.Sections))); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -72,18 +74,14 @@ func (a *operatorAPI) compare(ctx context.Context, want []plan.Tenant, prune boo
 	return plan.Diff(want, have, prune), have, nil
 }
 
-// load fetches the sections of a tenant that are asked for.
-func (a *operatorAPI) load(ctx context.Context, t *plan.Tenant, templates, keys bool) (err error) {
-	sections := a.sections()
-	if templates {
-		if t.Templates, err = sections[plan.KindTemplate].list(ctx, t.TenantID); err != nil {
-			return fmt.Errorf("list templates of %s: %w", t.TenantID, err)
+// load fetches sections of a tenant.
+func (a *operatorAPI) load(ctx context.Context, t plan.Tenant, kinds []plan.Kind) error {
+	for _, kind := range kinds {
+		list, err := a.sections()[kind].list(ctx, t.TenantID)
+		if err != nil {
+			return fmt.Errorf("list each %s of %s: %w", kind, t.TenantID, err)
 		}
-	}
-	if keys {
-		if t.APIKeys, err = sections[plan.KindAPIKey].list(ctx, t.TenantID); err != nil {
-			return fmt.Errorf("list API keys of %s: %w", t.TenantID, err)
-		}
+		t.Sections[kind] = list
 	}
 	return nil
 }

@@ -92,9 +92,9 @@ func readConfiguration(file string) ([]plan.Tenant, error) {
 		return nil, errors.New(file + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+file+": "))
 	}
 	for _, t := range want {
-		for i, key := range t.APIKeys {
+		for i, key := range t.Sections[plan.KindAPIKey] {
 			if key.SecretFile != "" && !filepath.IsAbs(key.SecretFile) {
-				t.APIKeys[i].SecretFile = filepath.Join(filepath.Dir(file), key.SecretFile)
+				t.Sections[plan.KindAPIKey][i].SecretFile = filepath.Join(filepath.Dir(file), key.SecretFile)
 			}
 		}
 	}

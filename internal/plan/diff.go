@@ -48,9 +48,12 @@ func Diff(want, have []Tenant, prune bool) []Change {
 		wanted[w.TenantID] = true
 		h, ok := there[w.TenantID]
 		changes = appendChange(changes, w.Resource, h.Resource, ok)
-		current := h.sections()
-		for i, section := range w.sections() {
-			made, gone := diffSection(section, current[i])
+		for _, kind := range SectionKinds() {
+			section, spokenOf := w.Sections[kind]
+			if !spokenOf {
+				continue
+			}
+			made, gone := diffSection(section, h.Sections[kind])
 			changes = append(changes, made...)
 			deletions = append(deletions, gone...)
 		}
@@ -66,11 +69,8 @@ func Diff(want, have []Tenant, prune bool) []Change {
 	return changes
 }
 
-// diffSection compares a section; one that is nil is not spoken of.
+// diffSection compares a section.
 func diffSection(want, have []Resource) (changes, deletions []Change) {
-	if want == nil {
-		return nil, nil
-	}
 	there := make(map[string]Resource, len(have))
 	for _, h := range have {
 		there[h.Name] = h

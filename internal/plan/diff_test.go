@@ -118,15 +118,15 @@ func section(entries ...plan.TemplateContent) (all []plan.Resource) {
 func TestDiff_Sections(t *testing.T) {
 	t.Parallel()
 	want, have := one("a"), one("a")
-	have.Templates = section(plan.TemplateContent{HTML: "a\nb\nc\nd\n", Subject: "S"}, plan.TemplateContent{Text: "x"}, plan.TemplateContent{Text: "extra"})
-	have.APIKeys = []plan.Resource{plan.FromAPIKey("a", "key_1", "kept", plan.KeyContent{}), plan.FromAPIKey("a", "key_2", "extra", plan.KeyContent{})}
+	have.Sections[plan.KindTemplate] = section(plan.TemplateContent{HTML: "a\nb\nc\nd\n", Subject: "S"}, plan.TemplateContent{Text: "x"}, plan.TemplateContent{Text: "extra"})
+	have.Sections[plan.KindAPIKey] = []plan.Resource{plan.FromAPIKey("a", "key_1", "kept", plan.KeyContent{}), plan.FromAPIKey("a", "key_2", "extra", plan.KeyContent{})}
 	require.Empty(t, plan.Diff([]plan.Tenant{want}, []plan.Tenant{have}, true), "a section that is absent says nothing")
 
-	want.Templates = section(plan.TemplateContent{HTML: "a\nB\nc\nd\n", Subject: "S"}, plan.TemplateContent{Text: "x"})
+	want.Sections[plan.KindTemplate] = section(plan.TemplateContent{HTML: "a\nB\nc\nd\n", Subject: "S"}, plan.TemplateContent{Text: "x"})
 	ended := plan.FromAPIKey("a", "", "over", plan.KeyContent{})
 	ended.Ended = true
 	scoped := plan.FromAPIKey("a", "", "kept", plan.KeyContent{Scopes: []apikey.Scope{apikey.EmailsSend}})
-	want.APIKeys = []plan.Resource{scoped, plan.FromAPIKey("a", "", "new", plan.KeyContent{}), ended}
+	want.Sections[plan.KindAPIKey] = []plan.Resource{scoped, plan.FromAPIKey("a", "", "new", plan.KeyContent{}), ended}
 	changes := plan.Diff([]plan.Tenant{want}, []plan.Tenant{have}, true)
 	require.Equal(t, "~ template a/k: update\n    html: from line 2 on\n      - b\n      + B\n+ API key a/new: create\n"+
 		"- template a/m: delete\n- API key a/extra: delete\n", printed(t, changes))
@@ -141,8 +141,8 @@ func TestDiff_Sections(t *testing.T) {
 func TestPrint_IsSafeAndShort(t *testing.T) {
 	t.Parallel()
 	want, have := one("a"), one("a")
-	have.Templates = section(plan.TemplateContent{Text: "a\n" + strings.Repeat("old\n", 50), Subject: strings.Repeat("s", 1000)})
-	want.Templates = section(plan.TemplateContent{Text: "a\n\x1b[31m\"x\"\n", Subject: "t"})
+	have.Sections[plan.KindTemplate] = section(plan.TemplateContent{Text: "a\n" + strings.Repeat("old\n", 50), Subject: strings.Repeat("s", 1000)})
+	want.Sections[plan.KindTemplate] = section(plan.TemplateContent{Text: "a\n\x1b[31m\"x\"\n", Subject: "t"})
 	out := printed(t, plan.Diff([]plan.Tenant{want}, []plan.Tenant{have}, false))
 	require.NotContains(t, out, "\x1b")
 	require.Contains(t, out, `+ \u001b[31m"x"`)

@@ -60,16 +60,18 @@ func exportTenant(t Tenant) yaml.MapSlice {
 	if quotas != nil {
 		entry = append(entry, yaml.MapItem{Key: "quotas", Value: quotas})
 	}
-	entry = exportSection(entry, "templates", t.Templates, "subject", "html", "text", "variables")
-	return exportSection(entry, "apiKeys", t.APIKeys, "scopes", "expiresAt")
+	for _, s := range sections() {
+		entry = exportSection(entry, s, t.Sections[s.kind])
+	}
+	return entry
 }
 
 // exportSection appends what a tenant has, with its fields in an order for people.
-func exportSection(entry yaml.MapSlice, key string, resources []Resource, fields ...string) yaml.MapSlice {
+func exportSection(entry yaml.MapSlice, s section, resources []Resource) yaml.MapSlice {
 	var list []any
 	for _, r := range resources {
 		item := yaml.MapSlice{{Key: "name", Value: exportText(r.Name)}}
-		for _, field := range fields {
+		for _, field := range s.fields {
 			if value, ok := r.Fields[field]; ok {
 				item = append(item, yaml.MapItem{Key: field, Value: exported(value)})
 			}
@@ -79,7 +81,7 @@ func exportSection(entry yaml.MapSlice, key string, resources []Resource, fields
 	if list == nil {
 		return entry
 	}
-	return append(entry, yaml.MapItem{Key: key, Value: list})
+	return append(entry, yaml.MapItem{Key: s.key, Value: list})
 }
 
 // exported is a value of JSON as it is written in a file.

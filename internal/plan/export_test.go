@@ -18,10 +18,10 @@ import (
 func TestExport(t *testing.T) {
 	t.Parallel()
 	b := wanted("b", "The B", "b.example", tenant.Settings{FromName: "B: ${x}", DailyLimit: ptr(0), Weight: ptr(2)})
-	b.Templates = []plan.Resource{plan.FromTemplate("b", "w", plan.TemplateContent{
+	b.Sections[plan.KindTemplate] = []plan.Resource{plan.FromTemplate("b", "w", plan.TemplateContent{
 		Subject: "Hi", HTML: "<p>\n  {{x}}\n</p>\n", Variables: map[string]any{"type": "object", "minProperties": 1.0},
 	})}
-	b.APIKeys = []plan.Resource{plan.FromAPIKey("b", "key_1", "k", plan.KeyContent{Scopes: []apikey.Scope{apikey.EmailsSend}})}
+	b.Sections[plan.KindAPIKey] = []plan.Resource{plan.FromAPIKey("b", "key_1", "k", plan.KeyContent{Scopes: []apikey.Scope{apikey.EmailsSend}})}
 	gone := wanted("gone", "gone", "gone.example", tenant.Settings{})
 	gone.Deleting = true
 	text, err := plan.Export([]plan.Tenant{b, gone, wanted("a", "a", "a.example", tenant.Settings{})})
@@ -116,10 +116,10 @@ func TestExport_RoundTrip(t *testing.T) {
 		have := plan.FromTenant(one)
 		c := plan.TemplateContent{Subject: texts().Draw(t, "subject"), HTML: texts().Draw(t, "html"), Text: texts().Draw(t, "text")}
 		c.Variables = rapid.MapOfN(texts(), jsonValues(2), 0, 3).Draw(t, "variables")
-		have.Templates = []plan.Resource{plan.FromTemplate(one.ID, "1.5", c)}
+		have.Sections[plan.KindTemplate] = []plan.Resource{plan.FromTemplate(one.ID, "1.5", c)}
 		end := time.Unix(rapid.Int64Range(2e9, 4e9).Draw(t, "end"), 123456789)
 		scopes := rapid.SliceOfNDistinct(rapid.SampledFrom(apikey.Scopes(apikey.Tenant)), 1, -1, rapid.ID).Draw(t, "scopes")
-		have.APIKeys = []plan.Resource{plan.FromAPIKey(one.ID, "key_1", "k", plan.KeyContent{Scopes: scopes, ExpiresAt: &end})}
+		have.Sections[plan.KindAPIKey] = []plan.Resource{plan.FromAPIKey(one.ID, "key_1", "k", plan.KeyContent{Scopes: scopes, ExpiresAt: &end})}
 		text, err := plan.Export([]plan.Tenant{have})
 		require.NoError(t, err)
 		want, err := parse(string(text))

@@ -4,7 +4,7 @@
 //
 // A section of a tenant (templates, apiKeys) has a file of its own here, section_*.go: its
 // struct, from which both the decoder and the JSON Schema come, and how an entry becomes a
-// Resource. Everything else (diff, print, export) works on resources.
+// Resource (see section.go). Everything else (diff, print, export) works on resources.
 package plan
 
 import (
@@ -86,14 +86,7 @@ func (p *reader) tenant(e Entry, at string) Tenant {
 	p.check(&t, at)
 	resource := tenantResource(t)
 	resource.References = p.referencesBelow(at)
-	out := Tenant{Resource: resource}
-	if e.Templates != nil {
-		out.Templates = p.templates(t.ID, e.Templates, at+".templates")
-	}
-	if e.APIKeys != nil {
-		out.APIKeys = p.apiKeys(t.ID, e.APIKeys, at+".apiKeys")
-	}
-	return out
+	return Tenant{Resource: resource, Sections: p.readSections(t.ID, e, at)}
 }
 
 // settings are all settings, the limits among them.

@@ -99,13 +99,13 @@ tenants:
 			"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string", "maxLength": 5.0}},
 			"required": []any{"name"}, "default": map[string]any{"x": []any{1.5, true, nil}},
 		},
-	})}, a.Templates)
+	})}, a.Sections[plan.KindTemplate])
 	end := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	require.Equal(t, plan.FromAPIKey("a", "", "production", plan.KeyContent{Scopes: apikey.Scopes(apikey.Tenant)}), a.APIKeys[0])
+	require.Equal(t, plan.FromAPIKey("a", "", "production", plan.KeyContent{Scopes: apikey.Scopes(apikey.Tenant)}), a.Sections[plan.KindAPIKey][0])
 	sender := plan.FromAPIKey("a", "", "sender", plan.KeyContent{Scopes: []apikey.Scope{apikey.EmailsSend}, ExpiresAt: &end})
 	sender.SecretFile = "k"
-	require.Equal(t, sender, a.APIKeys[1])
-	require.True(t, a.APIKeys[2].Ended)
+	require.Equal(t, sender, a.Sections[plan.KindAPIKey][1])
+	require.True(t, a.Sections[plan.KindAPIKey][2].Ended)
 }
 
 func TestParse_NoTenants(t *testing.T) {
@@ -122,8 +122,8 @@ func TestParse_AbsentIsNotEmpty(t *testing.T) {
 	t.Parallel()
 	tenants, err := parse("tenants: [{id: a, domain: a.bc}, {id: b, domain: b.bc, templates: [], apiKeys: []}, {id: c, domain: c.bc, templates: }]")
 	require.NoError(t, err)
-	require.True(t, tenants[0].Templates == nil && tenants[0].APIKeys == nil && tenants[2].Templates == nil)
-	require.True(t, tenants[1].Templates != nil && tenants[1].APIKeys != nil)
+	require.True(t, tenants[0].Sections[plan.KindTemplate] == nil && tenants[0].Sections[plan.KindAPIKey] == nil && tenants[2].Sections[plan.KindTemplate] == nil)
+	require.True(t, tenants[1].Sections[plan.KindTemplate] != nil && tenants[1].Sections[plan.KindAPIKey] != nil)
 }
 
 func TestParse_References(t *testing.T) {
@@ -141,13 +141,13 @@ tenants:
 	require.NoError(t, err)
 	fields := tenants[0].Fields
 	require.Equal(t, []any{"Ada of Z", "${NAME} $5 $$ $${NAME}", 7.0}, []any{fields["name"], fields["fromName"], fields["burst"]})
-	require.Equal(t, "hunter2", tenants[0].Templates[0].Fields["text"])
+	require.Equal(t, "hunter2", tenants[0].Sections[plan.KindTemplate][0].Fields["text"])
 	require.Equal(t, "${LIMIT}", tenants[0].References["burst"])
 	require.NotContains(t, tenants[0].References, "fromName", "an escape is no reference")
 
 	var shown strings.Builder
 	changed := []plan.Tenant{wanted("a", "x", "a.bc", tenant.Settings{Burst: ptr(77)})}
-	changed[0].Templates = []plan.Resource{plan.FromTemplate("a", "w", plan.TemplateContent{Text: "hunter1"})}
+	changed[0].Sections[plan.KindTemplate] = []plan.Resource{plan.FromTemplate("a", "w", plan.TemplateContent{Text: "hunter1"})}
 	changes := plan.Diff(tenants, changed, false)
 	require.NoError(t, plan.Print(&shown, changes))
 	require.NoError(t, plan.PrintJSON(&shown, changes))

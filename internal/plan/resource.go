@@ -10,7 +10,7 @@ import (
 // Kind is a kind of resource.
 type Kind string
 
-// The kinds. Their order is that in which a tenant's are made.
+// The kinds.
 const (
 	KindTenant   Kind = "tenant"
 	KindTemplate Kind = "template"
@@ -19,8 +19,10 @@ const (
 
 // label is the kind in a sentence.
 func (k Kind) label() string {
-	if k == KindAPIKey {
-		return "API key"
+	for _, s := range sections() {
+		if s.kind == k {
+			return s.label
+		}
 	}
 	return string(k)
 }
@@ -47,21 +49,17 @@ func (r Resource) Title() string {
 	return r.Kind.label() + " " + r.TenantID + "/" + r.Name
 }
 
-// Tenant is a tenant with its sections. A nil section of a file says nothing about what the
+// Tenant is a tenant with its sections. A section that is absent says nothing about what the
 // tenant has; an empty one, that it has nothing.
 type Tenant struct {
 	Resource
-	Deleting  bool // the installation is at it
-	Templates []Resource
-	APIKeys   []Resource
+	Deleting bool // the installation is at it
+	Sections map[Kind][]Resource
 }
-
-// sections are the lists of what a tenant has, in the order in which they are made.
-func (t Tenant) sections() [][]Resource { return [][]Resource{t.Templates, t.APIKeys} }
 
 // FromTenant is a tenant as the installation has it.
 func FromTenant(t tenant.Tenant) Tenant {
-	return Tenant{Resource: tenantResource(t), Deleting: t.Status == tenant.Deleting}
+	return Tenant{Resource: tenantResource(t), Deleting: t.Status == tenant.Deleting, Sections: map[Kind][]Resource{}}
 }
 
 func tenantResource(t tenant.Tenant) Resource {

@@ -38,6 +38,16 @@ func FromAPIKey(tenantID, id, name string, c KeyContent) Resource {
 	return Resource{Kind: KindAPIKey, TenantID: tenantID, Name: name, ID: id, Fields: fieldsOf(c)}
 }
 
+func apiKeysSection() section {
+	return section{
+		kind: KindAPIKey, label: "API key", key: "apiKeys", fields: []string{"scopes", "expiresAt"},
+		has: func(e Entry) bool { return e.APIKeys != nil },
+		read: func(r *reader, tenantID string, e Entry, at string) []Resource {
+			return r.apiKeys(tenantID, e.APIKeys, at)
+		},
+	}
+}
+
 func (p *reader) apiKeys(tenantID string, entries []APIKey, at string) []Resource {
 	out := make([]Resource, 0, len(entries))
 	for i, e := range entries {
@@ -83,12 +93,12 @@ func words(scopes []apikey.Scope) string {
 func Notes(want, have []Tenant) (notes []string) {
 	there := map[string]Resource{}
 	for _, h := range have {
-		for _, key := range h.APIKeys {
+		for _, key := range h.Sections[KindAPIKey] {
 			there[key.Title()] = key
 		}
 	}
 	for _, w := range want {
-		for _, key := range w.APIKeys {
+		for _, key := range w.Sections[KindAPIKey] {
 			h, ok := there[key.Title()]
 			for _, d := range Differences(h.Fields, key) {
 				if ok && (d.Name == "expiresAt" || d.Name == "scopes") {

@@ -35,6 +35,16 @@ func FromTemplate(tenantID, name string, c TemplateContent) Resource {
 
 var templateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
+func templatesSection() section {
+	return section{
+		kind: KindTemplate, label: "template", key: "templates", fields: []string{"subject", "html", "text", "variables"},
+		has: func(e Entry) bool { return e.Templates != nil },
+		read: func(r *reader, tenantID string, e Entry, at string) []Resource {
+			return r.templates(tenantID, e.Templates, at)
+		},
+	}
+}
+
 func (p *reader) templates(tenantID string, entries []Template, at string) []Resource {
 	out := make([]Resource, len(entries))
 	for i, e := range entries {
