@@ -280,7 +280,7 @@ func TestFuzz_EveryOperation(t *testing.T) {
 	t.Parallel()
 	seed := number(t, "MAILTURA_FUZZ_SEED", 1)
 	f := newFuzzer(t, uint64(seed))
-	for round := range number(t, "MAILTURA_FUZZ_ROUNDS", 100) {
+	for round := range number(t, "MAILTURA_FUZZ_ROUNDS", 50) {
 		for _, op := range operations(t) {
 			f.send(f.invent(op))
 		}
