@@ -107,7 +107,9 @@ func TestWebhooks_List(t *testing.T) {
 		made = append([]uuid.UUID{b.webhook(acme, "*").ID}, made...)
 	}
 	var listed []uuid.UUID
-	for i, page := range pages(t, func(after string) ([]store.Webhook, string, error) { return b.ListWebhooks(t.Context(), acme, after, 8) }) {
+	for i, page := range pages(t, func(after string) ([]store.Webhook, string, error) {
+		return b.ListWebhooks(t.Context(), acme, after, 8)
+	}) {
 		require.Len(t, page, []int{8, 8, 4}[i])
 		for _, w := range page {
 			listed = append(listed, w.ID)
