@@ -53,16 +53,14 @@ func (c *calls) make(ctx context.Context, limit int) error {
 		group.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= min(len(c.jobs), limit) || c.hold.Load() || stopping(ctx) || ctx.Err() != nil {
+				if i >= min(len(c.jobs), limit) || c.hold.Load() || stopping(ctx) {
 					return nil
 				}
 				outcome, err := c.call(ctx, c.jobs[i])
-				if err != nil {
+				if err != nil || outcome.Error == "interrupted" {
 					return err
 				}
-				if outcome.Error != "interrupted" {
-					outcomes <- called{i, outcome}
-				}
+				outcomes <- called{i, outcome}
 			}
 		})
 	}
@@ -127,8 +125,8 @@ func (c *calls) settle(o called) store.WebhookDelivery {
 	job := c.jobs[o.job]
 	c.done[o.job] = true
 	d := store.WebhookDelivery{
-		EventID: job.Event.ID, EventType: string(job.Event.Type), Attempt: job.Attempt, StartedAt: o.outcome.Started, Duration: o.outcome.Duration,
-		Status: o.outcome.Status, Response: o.outcome.Snippet, Error: o.outcome.Error,
+		EventID: job.Event.ID, EventType: string(job.Event.Type), Attempt: job.Attempt,
+		StartedAt: o.outcome.Started, Duration: o.outcome.Duration, Status: o.outcome.Status, Response: o.outcome.Snippet, Error: o.outcome.Error,
 	}
 	if d.Error == "" {
 		c.good++

@@ -88,22 +88,19 @@ type deliverEvents struct {
 func (r *deliverEvents) deliver(ctx context.Context) error {
 	began := time.Now()
 	for active := began; ; {
-		hook, err := r.Store.ClaimWebhook(ctx, r.ref, time.Now().Add(callsClaim))
-		if r.result.Ended = fault.KindOf(err) == fault.NotFound || (err == nil && !hook.Enabled); r.result.Ended {
-			return nil
-		}
-		if err != nil {
+		hook, err := r.claim(ctx)
+		if err != nil || r.result.Ended {
 			return err
 		}
 		worked, err := r.round(ctx, hook)
-		switch now := time.Now(); {
-		case err != nil:
+		if err != nil || r.result.Ended || r.rest > 0 {
 			return err
-		case r.result.Ended || r.rest > 0:
+		}
+		now := time.Now()
+		if r.result.More = stopping(ctx) || ctx.Err() != nil || now.Sub(began) > callsTurn; r.result.More {
 			return nil
-		case stopping(ctx) || ctx.Err() != nil || now.Sub(began) > callsTurn:
-			r.result.More = true
-			return nil
+		}
+		switch {
 		case worked:
 			active = now
 			continue
@@ -115,6 +112,16 @@ func (r *deliverEvents) deliver(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// claim says that this run is at the webhook, and gives it as it stands.
+func (r *deliverEvents) claim(ctx context.Context) (store.Webhook, error) {
+	hook, err := r.Store.ClaimWebhook(ctx, r.ref, time.Now().Add(callsClaim))
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		err = nil
+	}
+	r.result.Ended = err == nil && !hook.Enabled // one that is gone is not enabled either
+	return hook, err
 }
 
 // round makes the calls that can be made now.

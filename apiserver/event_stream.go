@@ -34,8 +34,8 @@ const streaming = "Server-sent events (text/event-stream): `id` is the id of the
 func (s *Server) registerEventStream() {
 	access := forTenants(apikey.EventsRead)
 	register(s, access, huma.Operation{
-		OperationID: "stream-events", Method: http.MethodGet, Path: "/events/stream", Tags: []string{"Events"}, Summary: "Follow the log of events",
-		Description: streaming, Errors: []int{http.StatusTooManyRequests},
+		OperationID: "stream-events", Method: http.MethodGet, Path: "/events/stream", Tags: []string{"Events"},
+		Summary: "Follow the log of events", Description: streaming, Errors: []int{http.StatusTooManyRequests},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A stream", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},

@@ -47,23 +47,23 @@ func (b *bundle) follow(url, key string, headers ...string) (*follower, int) {
 	return f, response.StatusCode
 }
 
+// read takes an event at the empty line that ends it: what is cut off before is none.
 func (f *follower) read(lines *bufio.Scanner) {
 	defer close(f.events)
-	var name, eventID string
+	fields := map[string]string{}
 	for lines.Scan() {
-		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch field {
-		case "id":
-			eventID = value
-		case "event":
-			name = value
-		case "data":
+		if field, value, _ := strings.Cut(lines.Text(), ": "); field != "" {
+			fields[field] = value
+			continue
+		}
+		if data := fields["data"]; data != "" {
 			var e apiserver.Event
-			if json.Unmarshal([]byte(value), &e) != nil || e.ID != eventID || e.Type != name {
-				f.t.Errorf("a broken event: %s", value)
+			if json.Unmarshal([]byte(data), &e) != nil || e.ID != fields["id"] || e.Type != fields["event"] {
+				f.t.Errorf("a broken event: %s", data)
 			}
 			f.events <- e
 		}
+		clear(fields)
 	}
 }
 

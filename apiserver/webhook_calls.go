@@ -63,7 +63,8 @@ const replayTogether = 10_000
 func (s *Server) registerWebhookCalls() {
 	tags := []string{"Webhooks"}
 	register(s, forTenants(apikey.WebhooksWrite), huma.Operation{
-		OperationID: "test-webhook", Method: http.MethodPost, Path: "/webhooks/{id}/test", Tags: tags, Summary: "Call a webhook to see what it answers",
+		OperationID: "test-webhook", Method: http.MethodPost, Path: "/webhooks/{id}/test", Tags: tags,
+		Summary:     "Call a webhook to see what it answers",
 		Description: "With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged.",
 	}, s.testWebhook)
 	register(s, forTenants(apikey.WebhooksRead), huma.Operation{
@@ -167,7 +168,9 @@ func (s *Server) replayWebhook(ctx context.Context, in *struct {
 
 func (r ReplayWebhook) read() (ask store.Replay, err error) {
 	if (r.EventIDs == nil) == (r.After == "") || (r.After == "" && r.Until != "") {
-		return ask, fault.InvalidFields(fault.Field{Location: "body", Code: "invalid_value", Message: "has either eventIds, or after with or without until"})
+		return ask, fault.InvalidFields(fault.Field{
+			Location: "body", Code: "invalid_value", Message: "has either eventIds, or after with or without until",
+		})
 	}
 	for i, text := range r.EventIDs {
 		eventID, err := eventCursor("body.eventIds["+strconv.Itoa(i)+"]", text)

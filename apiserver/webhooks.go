@@ -149,7 +149,9 @@ func (w Webhooks) seal(tenantID string, webhookID uuid.UUID, text string) (secre
 	}
 	if secret = webhook.NewSecret(); text != "" {
 		if secret, err = webhook.ParseSecret(text); err != nil {
-			return nil, nil, fault.InvalidFields(fault.Field{Location: "body.secret", Code: "invalid_secret", Message: "is not whsec_ and 24 to 64 bytes in base64"})
+			return nil, nil, fault.InvalidFields(fault.Field{
+				Location: "body.secret", Code: "invalid_secret", Message: "is not whsec_ and 24 to 64 bytes in base64",
+			})
 		}
 	}
 	return secret, w.Keys.Seal(webhook.Place(tenantID, id.Webhook.Format(webhookID)), secret), nil
@@ -169,7 +171,8 @@ func (w Webhooks) check(url string, events []string) *fault.Field {
 	for i, pattern := range events {
 		if !knownEvents(pattern) {
 			return &fault.Field{
-				Location: "body.events[" + strconv.Itoa(i) + "]", Code: "unknown_event", Message: "is no type of events, no group of them such as email.*, and not *",
+				Location: "body.events[" + strconv.Itoa(i) + "]", Code: "unknown_event",
+				Message: "is no type of events, no group of them such as email.*, and not *",
 			}
 		}
 		if slices.Contains(events[:i], pattern) {

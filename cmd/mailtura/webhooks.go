@@ -17,7 +17,7 @@ import (
 func (a *app) openWebhooks() (err error) {
 	a.endpoints = webhookhttp.New(webhookhttp.Config{Loopback: webhook.Loopback(a.WebhookLoopback), UserAgent: "Mailtura/" + version})
 	a.stops = append(a.stops, a.endpoints.Close)
-	a.keys, err = a.secrets.keyring()
+	a.keys, err = a.keyring()
 	return err
 }
 

@@ -119,7 +119,9 @@ func (s *Store) ListWebhooks(ctx context.Context, tenantID, after string, limit 
 // UpdateWebhook changes URL, events and whether it is enabled, by what change makes of them;
 // fault webhook_not_found. One that is disabled waits for nothing any more, and one that is
 // enabled is told of what happens from then on.
-func (s *Store) UpdateWebhook(ctx context.Context, tenantID string, webhookID uuid.UUID, change func(*Webhook) error) (w Webhook, err error) {
+func (s *Store) UpdateWebhook(
+	ctx context.Context, tenantID string, webhookID uuid.UUID, change func(*Webhook) error,
+) (w Webhook, err error) {
 	err = s.inTenant(ctx, "update webhook", tenantID, func(q *db.Queries) error {
 		row, err := q.LockWebhook(ctx, tenantID, webhookID)
 		if err != nil {
@@ -263,7 +265,9 @@ func (s *Store) ReplayWebhook(ctx context.Context, tenantID string, webhookID uu
 	return done, err
 }
 
-func replayRange(ctx context.Context, q *db.Queries, tenantID string, webhookID uuid.UUID, r Replay, now time.Time) (done Replayed, err error) {
+func replayRange(
+	ctx context.Context, q *db.Queries, tenantID string, webhookID uuid.UUID, r Replay, now time.Time,
+) (done Replayed, err error) {
 	row, err := q.ReplayRange(ctx, db.ReplayRangeParams{
 		TenantID: tenantID, WebhookID: webhookID, AfterID: r.After, UntilID: r.Until, Count: int32(r.Limit), Now: now,
 	})

@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +23,7 @@ func CheckURL(text string, loopback Loopback) string {
 	switch {
 	case err != nil || len(text) > MaxURL || strings.ContainsFunc(text, unprintable):
 		return "is not a URL"
-	case u.Scheme != "https" && !(bool(loopback) && u.Scheme == "http" && isLoopback(u.Hostname())):
+	case !mayCall(u, loopback):
 		return "begins with https://"
 	case u.Opaque != "" || u.Hostname() == "":
 		return "has no host"
@@ -30,14 +31,16 @@ func CheckURL(text string, loopback Loopback) string {
 		return "has a user or a password, which do not belong into a URL"
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return "has a fragment, which is never sent"
-	case !bool(loopback) && u.Port() != "" && u.Port() != "443" && u.Port() != "8443":
+	case !bool(loopback) && !slices.Contains([]string{"", "443", "8443"}, u.Port()):
 		return "has a port other than 443 and 8443"
 	}
 	return ""
 }
 
-func isLoopback(host string) bool {
-	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+// mayCall reports whether a URL is one of a connection that nobody can listen to.
+func mayCall(u *url.URL, loopback Loopback) bool {
+	inside := slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())
+	return u.Scheme == "https" || (u.Scheme == "http" && bool(loopback) && inside)
 }
 
 func unprintable(r rune) bool { return r <= ' ' || r == 0x7f }
