@@ -157,13 +157,17 @@ func (e *Engine) LintRendered(src Source, out Rendered, bulk bool) (findings []F
 			"the HTML has %d bytes with these variables; Gmail cuts off what is above %d", n, GmailClips)})
 	}
 	if src.InlineCSS && hasStyle(out.HTML) && e.inlined(out.HTML) == out.HTML {
-		findings = append(findings, Finding{Severity: Warns, Code: "css_not_inlined", Part: "html",
-			Message: "its CSS is too much to be inlined; it is sent in style elements"})
+		findings = append(findings, Finding{
+			Severity: Warns, Code: "css_not_inlined", Part: "html",
+			Message: "its CSS is too much to be inlined; it is sent in style elements",
+		})
 	}
 	said := strings.ToLower(out.HTML + out.Text)
 	if bulk && !strings.Contains(said, "unsubscribe") {
-		findings = append(findings, Finding{Severity: Warns, Code: "missing_unsubscribe",
-			Message: "bulk mail needs a way to unsubscribe, and neither a text nor a link says so"})
+		findings = append(findings, Finding{
+			Severity: Warns, Code: "missing_unsubscribe",
+			Message: "bulk mail needs a way to unsubscribe, and neither a text nor a link says so",
+		})
 	}
 	return findings
 }
