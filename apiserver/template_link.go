@@ -200,7 +200,8 @@ func breaksCaller(err error, partial, caller string) error {
 	for i, field := range f.Fields {
 		wrong[i] = strings.TrimPrefix(field.Location, "body.") + ": " + field.Message
 	}
-	broken := fault.New(fault.Invalid, "partial_breaks_template", "The template %q calls %q, and could not be compiled with it.", caller, partial)
+	broken := fault.New(fault.Invalid, "partial_breaks_template",
+		"The template %q calls %q, and could not be compiled with it.", caller, partial)
 	broken.Fields = []fault.Field{{Location: "body", Code: broken.Code, Message: strings.Join(wrong, "; ")}}
 	return broken
 }

@@ -62,7 +62,8 @@ type previewOutput struct {
 func (s *Server) registerTemplatePreviews() {
 	register(s, forTenants(apikey.TemplatesRead), s.previews(huma.Operation{
 		OperationID: "preview-template", Path: "/templates/{name}/preview", Summary: "See an email of a template",
-		Description: "Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too.",
+		Description: "Rendered as it would be sent, to the byte; nothing is sent. " +
+			"Variables that an email would be refused for are refused here too.",
 	}), s.previewTemplate)
 	register(s, forTenants(apikey.TemplatesRead), s.previews(huma.Operation{
 		OperationID: "preview-draft", Path: "/templates/preview", Summary: "See an email of a template that is not saved",

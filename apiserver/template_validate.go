@@ -143,7 +143,9 @@ func (s *Server) lint(ctx context.Context, t store.Template, class string) ([]te
 }
 
 // lintRendered looks at an email with example variables.
-func (s *Server) lintRendered(ctx context.Context, t store.Template, class string, findings []template.Finding) ([]template.Finding, error) {
+func (s *Server) lintRendered(
+	ctx context.Context, t store.Template, class string, findings []template.Finding,
+) ([]template.Finding, error) {
 	shown, err := s.preview(ctx, t, nil)
 	if f, ok := fault.As(err); ok && f.Kind == fault.Invalid {
 		for _, finding := range refusals(f) {

@@ -35,7 +35,7 @@ func TestValidateTemplate(t *testing.T) {
 	require.True(t, good.Valid)
 	require.Empty(t, good.Findings)
 
-	b.template(key, `{"name":"bad","text":"x","html":"<p>{{nmae}}</p>\n<a href=\"/orders\">x</a><img src=\"{{logo}}\">",
+	b.template(key, `{"name":"bad","text":"x","html":"<p>{{nick}}</p>\n<a href=\"/orders\">x</a><img src=\"{{logo}}\">",
 		"variables":{"type":"object","properties":{"name":{"type":"string"},"logo":{}},"additionalProperties":false}}`)
 	bad := b.validate(key, templatesPath+"/bad", `{"class":"bulk"}`)
 	require.False(t, bad.Valid)

@@ -82,7 +82,8 @@ func (s *Server) registerTemplates() {
 	register(s, forTenants(apikey.TemplatesWrite), huma.Operation{
 		OperationID: "delete-template", Method: http.MethodDelete, Path: "/templates/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary: "Delete a template", Errors: []int{http.StatusConflict},
-		Description: "Emails that were accepted with it are still sent. A partial that templates call can not be deleted; the answer (409) names them.",
+		Description: "Emails that were accepted with it are still sent. " +
+			"A partial that templates call can not be deleted; the answer (409) names them.",
 	}, s.deleteTemplate)
 }
 

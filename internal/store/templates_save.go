@@ -18,7 +18,8 @@ import (
 const MaxCallers = 500
 
 // ErrTemplatesChanged says that what was linked is not what is there any more: link again.
-var ErrTemplatesChanged = fault.New(fault.Conflict, "templates_changed", "Partials were saved at the same time; nothing was changed. Try again.")
+var ErrTemplatesChanged = fault.New(fault.Conflict, "templates_changed",
+	"Partials were saved at the same time; nothing was changed. Try again.")
 
 // SaveTemplate is a template to be saved, and what changes with it.
 type SaveTemplate struct {
@@ -56,7 +57,9 @@ func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template,
 
 // UpdateTemplate writes the next version of a template, and of each of its callers; fault
 // template_not_found, and ErrTemplatesChanged.
-func (s *Store) UpdateTemplate(ctx context.Context, tenantID string, save SaveTemplate, conditions ...Condition[Template]) (Template, error) {
+func (s *Store) UpdateTemplate(
+	ctx context.Context, tenantID string, save SaveTemplate, conditions ...Condition[Template],
+) (Template, error) {
 	t := save.Template
 	err := s.inTenant(ctx, "update template", tenantID, func(q *db.Queries) error {
 		if err := lockLinks(ctx, q, tenantID, t); err != nil {

@@ -119,7 +119,8 @@ func (l *linter) link(element, attribute, address string) {
 		}
 		l.add(Finding{Severity: Fails, Code: "unsafe_link", Message: at + " is a program or data, which mail programs take away"})
 	case !hasScheme || strings.ContainsAny(scheme, "/?#."):
-		l.add(Finding{Severity: Fails, Code: "relative_link", Message: fmt.Sprintf("%s, %q, is relative, and a mail has no address", at, address)})
+		l.add(Finding{Severity: Fails, Code: "relative_link", Message: fmt.Sprintf(
+			"%s, %q, is relative, and a mail has no address", at, address)})
 	case !validURL(address):
 		l.add(Finding{Severity: Fails, Code: "malformed_link", Message: fmt.Sprintf("%s, %q, is not an address", at, address)})
 	}
@@ -156,11 +157,17 @@ func (e *Engine) LintRendered(src Source, out Rendered, bulk bool) (findings []F
 			"the HTML has %d bytes with these variables; Gmail cuts off what is above %d", n, GmailClips)})
 	}
 	if src.InlineCSS && hasStyle(out.HTML) && e.inlined(out.HTML) == out.HTML {
-		findings = append(findings, Finding{Severity: Warns, Code: "css_not_inlined", Part: "html", Message: "its CSS is too much to be inlined; it is sent in style elements"})
+		findings = append(findings, Finding{
+			Severity: Warns, Code: "css_not_inlined", Part: "html",
+			Message: "its CSS is too much to be inlined; it is sent in style elements",
+		})
 	}
 	said := strings.ToLower(out.HTML + out.Text)
 	if bulk && !strings.Contains(said, "unsubscribe") {
-		findings = append(findings, Finding{Severity: Warns, Code: "missing_unsubscribe", Message: "bulk mail needs a way to unsubscribe, and neither a text nor a link says so"})
+		findings = append(findings, Finding{
+			Severity: Warns, Code: "missing_unsubscribe",
+			Message: "bulk mail needs a way to unsubscribe, and neither a text nor a link says so",
+		})
 	}
 	return findings
 }

@@ -33,7 +33,8 @@ func LintVariables(schema json.RawMessage, uses []Use) (findings []Finding) {
 	for _, name := range slices.Sorted(maps.Keys(known.names)) {
 		if !used[name] {
 			findings = append(findings, Finding{
-				Severity: Notes, Code: "unused_variable", Part: "variables", Message: fmt.Sprintf("the variable %q is in the schema, and nothing uses it", name),
+				Severity: Notes, Code: "unused_variable", Part: "variables",
+				Message: fmt.Sprintf("the variable %q is in the schema, and nothing uses it", name),
 			})
 		}
 	}

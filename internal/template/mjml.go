@@ -110,13 +110,14 @@ const mjmlPart = "mjml"
 // its author wrote it. Which partials there are is for later.
 func (e *Engine) checkMJML(ctx context.Context, source string) error {
 	if len(source) > maxSource {
-		return invalidTemplate([]Problem{{Part: mjmlPart, Message: fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource)}})
+		tooLong := fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource)
+		return invalidTemplate([]Problem{{Part: mjmlPart, Message: tooLong}})
 	}
-	any := Partials{}
+	called := Partials{}
 	for _, name := range (Source{HTML: source}).PartialNames() {
-		any[name] = Partial{HTML: "{{#> @partial-block}}{{/@partial-block}}"}
+		called[name] = Partial{HTML: "{{#> @partial-block}}{{/@partial-block}}"}
 	}
-	_, err := e.Check(ctx, Source{HTML: source, Partials: any})
+	_, err := e.Check(ctx, Source{HTML: source, Partials: called})
 	return InMJML(err)
 }
 

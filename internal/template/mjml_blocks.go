@@ -23,10 +23,11 @@ func wrapBlocks(source string) (wrapped string, wrong *Problem) {
 	tokens := markup.NewTokenizer(strings.NewReader(source))
 	for {
 		kind := tokens.Next()
-		if kind == markup.ErrorToken {
+		raw := string(tokens.Raw())
+		if kind == markup.ErrorToken { // the end, maybe within a tag
+			out.WriteString(raw)
 			return out.String(), w.unclosed()
 		}
-		raw := string(tokens.Raw())
 		if wrong := w.token(tokens, kind, raw); wrong != nil {
 			return "", wrong
 		}
@@ -60,10 +61,10 @@ func (w *blockWrapper) token(tokens *markup.Tokenizer, kind markup.TokenType, ra
 	if string(name) == "mj-include" { // MJML leaves it out without a word
 		return &Problem{mjmlPart, "<mj-include> has no files to include; call a partial, {{> name}}", w.line, w.column}
 	}
-	switch kind {
-	case markup.StartTagToken:
+	if kind == markup.StartTagToken {
 		w.enter(string(name))
-	case markup.EndTagToken:
+	}
+	if kind == markup.EndTagToken {
 		return w.leave(string(name))
 	}
 	return nil

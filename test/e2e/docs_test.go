@@ -48,7 +48,7 @@ func TestDocs(t *testing.T) {
 	t.Parallel()
 	for file, commands := range map[string]int{
 		"README.md": 2, "docs/guides/tenants.md": 11, "docs/guides/sending.md": 14, "docs/guides/configuration-file.md": 5,
-		"docs/guides/webhooks.md": 5, "docs/guides/metrics.md": 3, "docs/guides/audit.md": 3, "docs/guides/tracking.md": 3,
+		"docs/guides/webhooks.md": 5, "docs/guides/metrics.md": 3, "docs/guides/audit.md": 3, "docs/guides/templates.md": 6, "docs/guides/tracking.md": 3,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
