@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/mailtura/mailtura/internal/plan"
@@ -58,11 +59,27 @@ func tenantBody(fields []plan.Difference) map[string]any {
 		if f.Name == "name" || f.Name == "domain" {
 			body[f.Name] = f.New
 		} else {
-			settings[f.Name] = f.New
+			settings[f.Name] = replacing(f.Now, f.New)
 		}
 	}
 	if len(settings) > 0 {
 		body["settings"] = settings
 	}
 	return body
+}
+
+// replacing is the merge patch that makes one value of another: what only the old one has is null.
+func replacing(old, wanted any) any {
+	had, ok := old.(map[string]any)
+	has, both := wanted.(map[string]any)
+	if !ok || !both {
+		return wanted
+	}
+	patch := maps.Clone(has)
+	for name := range had {
+		if _, stays := has[name]; !stays {
+			patch[name] = nil
+		}
+	}
+	return patch
 }

@@ -145,7 +145,7 @@ func TestPlan_ShowsTheDifference(t *testing.T) {
 	run := tool(t, api.URL, "plan", "-f", yamlFile(t, wanted))
 	require.Equal(t, outcome{code: 2, stdout: "~ tenant other: update\n    dailyLimit: 5 -> 10\n" +
 		"    fromEmail: \"a@other.example\" -> null\n" +
-		"    tracking: {\"opens\":true,\"clicks\":true,\"domain\":\"t.example\"} -> {\"opens\":false,\"clicks\":false}\n+ tenant new: create\n"}, run)
+		"    tracking: {\"clicks\":true,\"domain\":\"t.example\",\"opens\":true} -> {\"clicks\":false,\"opens\":false}\n+ tenant new: create\n"}, run)
 	require.Empty(t, api.changes, "plan changes nothing")
 
 	run = tool(t, api.URL, "plan", "--prune", "-f", yamlFile(t, wanted))

@@ -117,7 +117,9 @@ func (m *managed) url(user, database string) string {
 // use does something on each way into a database.
 func (m *managed) use(url string) {
 	m.t.Helper()
-	b := &bundle{Store: open(m.t, url), t: m.t, url: url}
+	config, err := pgx.ParseConfig(url)
+	require.NoError(m.t, err)
+	b := &bundle{Store: open(m.t, url), t: m.t, url: url, conn: connect(m.t, m.server.URL(config.Database))}
 	for _, tenantID := range []string{acme, other} {
 		b.activate(tenantID, tenant.Settings{})
 		b.fill(tenantID)
