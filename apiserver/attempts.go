@@ -21,11 +21,11 @@ const (
 
 // Attempts bounds wrong keys from one source. What is zero is as documented.
 type Attempts struct {
-	Burst int           // in a row; 300
-	Every time.Duration // one more after each of these; 200 ms
+	Burst int           // in a row; 100
+	Every time.Duration // one more after each of these; 1 s
 }
 
-// attempts slows down who tries keys. Only wrong keys count, by source: an address of IPv4, or
+// attempts slows down who tries keys. Only wrong keys count, each of them once, by source: an address of IPv4, or
 // the 64 bits of IPv6 that one customer has. Beyond the burst a key is refused before it is
 // looked up, unless it was right within the last hour: a bad client does not lock out the others
 // behind its address. Each process counts for itself.
@@ -33,16 +33,27 @@ type attempts struct {
 	Attempts
 	sources *otter.Cache[netip.Prefix, *rate.Limiter]
 	good    *otter.Cache[[sha256.Size]byte, struct{}]
+	tried   *otter.Cache[trial, struct{}]
+}
+
+// trial is a wrong key from a source. Who comes again with the same key does not guess: it is
+// a program that nobody has told of the new one.
+type trial struct {
+	source netip.Prefix
+	key    [sha256.Size]byte
 }
 
 func newAttempts(bounds Attempts) attempts {
 	return attempts{
-		Attempts: Attempts{Burst: cmp.Or(bounds.Burst, 300), Every: cmp.Or(bounds.Every, 200*time.Millisecond)},
+		Attempts: Attempts{Burst: cmp.Or(bounds.Burst, 100), Every: cmp.Or(bounds.Every, time.Second)},
 		sources: otter.Must(&otter.Options[netip.Prefix, *rate.Limiter]{
 			MaximumSize: maxSources, ExpiryCalculator: otter.ExpiryWriting[netip.Prefix, *rate.Limiter](attemptsAfter),
 		}),
 		good: otter.Must(&otter.Options[[sha256.Size]byte, struct{}]{
 			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryAccessing[[sha256.Size]byte, struct{}](goodFor),
+		}),
+		tried: otter.Must(&otter.Options[trial, struct{}]{
+			MaximumSize: maxSources, ExpiryCalculator: otter.ExpiryWriting[trial, struct{}](attemptsAfter),
 		}),
 	}
 }
@@ -79,6 +90,9 @@ func (a *attempts) right(key apikey.Key) { a.good.Set(fingerprint(key), struct{}
 // wrong counts a key that was not. Many that come at the same time are counted too, into debt.
 func (a *attempts) wrong(addr netip.Addr, key apikey.Key) {
 	a.good.Invalidate(fingerprint(key))
+	if _, first := a.tried.SetIfAbsent(trial{sourceOf(addr), fingerprint(key)}, struct{}{}); !first {
+		return
+	}
 	source, _ := a.sources.SetIfAbsent(sourceOf(addr), rate.NewLimiter(rate.Every(a.Every), a.Burst))
 	source.Reserve()
 }

@@ -32,12 +32,16 @@ var administrative = map[string]string{
 	"create-api-key": "api_key.create", "rotate-api-key": "api_key.rotate", "revoke-api-key": "api_key.revoke",
 	"create-operator-key": "operator_key.create", "rotate-operator-key": "operator_key.rotate", "revoke-operator-key": "operator_key.revoke",
 	"create-template": "template.create", "update-template": "template.update", "delete-template": "template.delete",
+	"restore-template-version": "template.update", "copy-template": "template.create",
+	"create-webhook": "webhook.create", "update-webhook": "webhook.update", "delete-webhook": "webhook.delete",
+	"rotate-webhook-secret": "webhook.rotate_secret",
 }
 
-// sending are the operations that change something and are no administrative acts.
+// sending are the operations that are no administrative acts.
 var sending = []string{
 	"send-email", "send-email-batch", "cancel-email", "reschedule-email", "retry-email",
-	"create-bulk-send", "pause-bulk-send", "resume-bulk-send", "cancel-bulk-send",
+	"create-bulk-send", "pause-bulk-send", "resume-bulk-send", "cancel-bulk-send", "test-template", "test-webhook", "replay-webhook",
+	"preview-template", "preview-draft", "validate-template", "validate-draft", // change nothing
 }
 
 // Every operation that changes something is one or the other: a new one has to say which.

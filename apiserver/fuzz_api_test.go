@@ -282,6 +282,9 @@ func TestFuzz_EveryOperation(t *testing.T) {
 	f := newFuzzer(t, uint64(seed))
 	for round := range number(t, "MAILTURA_FUZZ_ROUNDS", 50) {
 		for _, op := range operations(t) {
+			if op.OperationID == "stream-events" { // has no end
+				continue
+			}
 			f.send(f.invent(op))
 		}
 		require.NotEmpty(t, f.known, "round %d of seed %d", round, seed)

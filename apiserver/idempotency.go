@@ -238,6 +238,11 @@ func (r *onceRequest) answer(status int, location string, body []byte) store.Kep
 // keepCreated has the transaction that creates something keep the answer to it; nothing
 // for a request without an idempotency key.
 func keepCreated[T any](ctx context.Context, show func(T) (any, error)) []store.Keep[T] {
+	return keepAnswer(ctx, http.StatusCreated, show)
+}
+
+// keepAnswer is keepCreated for an answer with another status.
+func keepAnswer[T any](ctx context.Context, status int, show func(T) (any, error)) []store.Keep[T] {
 	r, ok := ctx.Value(onceContextKey{}).(*onceRequest)
 	if !ok {
 		return nil
@@ -252,7 +257,7 @@ func keepCreated[T any](ctx context.Context, show func(T) (any, error)) []store.
 			return store.Kept{}, err
 		}
 		r.kept = true
-		return r.answer(http.StatusCreated, "", body.Bytes()), nil
+		return r.answer(status, "", body.Bytes()), nil
 	}}
 }
 

@@ -32,7 +32,7 @@ type Metrics struct {
 	To       time.Time    `json:"to" doc:"End of the last interval"`
 	Timezone string       `json:"timezone" doc:"In which days are; hours are those of UTC" example:"Europe/Berlin"`
 	Interval string       `json:"interval" enum:"hour,day,total"`
-	GroupBy  *string      `json:"groupBy" enum:"template,tag,domain"`
+	GroupBy  *string      `json:"groupBy" doc:"template, tag or domain; null: nothing"`
 	Items    []MetricsRow `json:"items" doc:"By interval, then by group, those with the most events in the whole time first. Without groupBy there is an item for each interval, with it for each in which the group has events"`
 }
 

@@ -131,9 +131,9 @@ func TestPatience_Write(t *testing.T) {
 	t.Parallel()
 	s := newImpatient(t, apiserver.Patience{Write: soon})
 	s.exec(`WITH made AS (
-			INSERT INTO templates (tenant_id, id, name) SELECT $1, gen_random_uuid(), 't' || n FROM generate_series(1, 30) n RETURNING *
-		) INSERT INTO template_versions (tenant_id, template_id, version, subject, html, text, required)
-			SELECT tenant_id, id, version, '', '', repeat('x', 500000), '{}' FROM made`, acme)
+			INSERT INTO templates (tenant_id, id, name, kind) SELECT $1, gen_random_uuid(), 't' || n, 'template' FROM generate_series(1, 30) n RETURNING *
+		) INSERT INTO template_versions (tenant_id, template_id, version, subject, html, text, mjml, inline_css, partials, required)
+			SELECT tenant_id, id, version, '', '', repeat('x', 500000), '', false, '{}', '{}' FROM made`, acme)
 	conn := s.dial("")
 	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096)) //nolint:forcetypeassert // it is TCP
 	_, err := io.WriteString(conn, s.head(http.MethodGet, templatesPath, s.key, 0))

@@ -147,5 +147,5 @@ func (c *templateCopy) save(ctx context.Context, s *Server, tenantID string) (st
 	case sameContent(*c.there, c.template):
 		return *c.there, nil
 	}
-	return s.updateLinked(ctx, tenantID, c.template)
+	return s.updateLinked(ctx, tenantID, c.template, nil)
 }

@@ -124,14 +124,14 @@ func (s *Server) createLinked(
 
 // updateLinked saves the next version of a template, linked, and of all that call it.
 func (s *Server) updateLinked(
-	ctx context.Context, tenantID string, t store.Template, conditions ...store.Condition[store.Template],
+	ctx context.Context, tenantID string, t store.Template, keep []store.Keep[store.Template], conditions ...store.Condition[store.Template],
 ) (store.Template, error) {
 	return untilUnchanged(func() (store.Template, error) {
 		linked, err := s.linkNow(ctx, tenantID, t)
 		if err != nil {
 			return t, err
 		}
-		save := store.SaveTemplate{Template: linked}
+		save := store.SaveTemplate{Template: linked, Keep: keep}
 		if t.Kind == store.KindPartial {
 			if save.Callers, err = s.relink(ctx, tenantID, linked); err != nil {
 				return t, err

@@ -101,7 +101,7 @@ func (s *Server) restoreTemplateVersion(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if t, err = s.updateLinked(ctx, caller(ctx).ID, t, in.allowsTemplate); err != nil {
+	if t, err = s.updateLinked(ctx, caller(ctx).ID, t, keepTemplate(ctx), in.allowsTemplate); err != nil {
 		return nil, err
 	}
 	return templateResource(t)

@@ -109,8 +109,7 @@ func (s *Server) createTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	keep := keepCreated(ctx, func(t store.Template) (any, error) { return showTemplate(t) })
-	t, err = s.createLinked(ctx, caller(ctx).ID, t, keep...)
+	t, err = s.createLinked(ctx, caller(ctx).ID, t, keepTemplate(ctx)...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +131,7 @@ func (s *Server) updateTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	t, err = s.updateLinked(ctx, caller(ctx).ID, t, in.allowsTemplate)
+	t, err = s.updateLinked(ctx, caller(ctx).ID, t, nil, in.allowsTemplate)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +178,11 @@ func (s *Server) deleteTemplate(ctx context.Context, in *struct {
 },
 ) (*struct{}, error) {
 	return nil, s.Store.DeleteTemplate(ctx, caller(ctx).ID, in.Name, in.allowsTemplate)
+}
+
+// keepTemplate has the transaction that saves a template keep the answer to that.
+func keepTemplate(ctx context.Context) []store.Keep[store.Template] {
+	return keepCreated(ctx, func(t store.Template) (any, error) { return showTemplate(t) })
 }
 
 func templateResource(t store.Template) (*resource[Template], error) {

@@ -154,16 +154,21 @@ func (s *Server) replayWebhook(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.Store.ReplayWebhook(ctx, caller(ctx).ID, webhookID, ask)
+	keep := keepAnswer(ctx, http.StatusAccepted, func(done store.Replayed) (any, error) { return showReplay(done), nil })
+	done, err := s.Store.ReplayWebhook(ctx, caller(ctx).ID, webhookID, ask, keep...)
 	if err != nil {
 		return nil, err
 	}
-	out := &body[WebhookReplay]{WebhookReplay{Events: done.Events}}
+	return &body[WebhookReplay]{showReplay(done)}, nil
+}
+
+func showReplay(done store.Replayed) WebhookReplay {
+	shown := WebhookReplay{Events: done.Events}
 	if done.Last != nil {
 		next := id.Event.Format(*done.Last)
-		out.Body.Next = &next
+		shown.Next = &next
 	}
-	return out, nil
+	return shown
 }
 
 func (r ReplayWebhook) read() (ask store.Replay, err error) {

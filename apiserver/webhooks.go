@@ -131,15 +131,20 @@ func (s *Server) createWebhook(ctx context.Context, in *struct {
 		return nil, err
 	}
 	w.Secret = sealed
-	if w, err = s.Store.CreateWebhook(ctx, w); err != nil {
+	keep := keepCreated(ctx, func(w store.Webhook) (any, error) { return showNewWebhook(w, secret), nil })
+	if w, err = s.Store.CreateWebhook(ctx, w, keep...); err != nil {
 		return nil, err
 	}
 	return newWebhook(w, secret)
 }
 
+func showNewWebhook(w store.Webhook, secret webhook.Secret) NewWebhook {
+	return NewWebhook{Webhook: showWebhook(w), Secret: secret.Text()}
+}
+
 func newWebhook(w store.Webhook, secret webhook.Secret) (*resource[NewWebhook], error) {
 	tag, err := tagOf(showWebhook(w))
-	return &resource[NewWebhook]{tag, NewWebhook{Webhook: showWebhook(w), Secret: secret.Text()}}, err
+	return &resource[NewWebhook]{tag, showNewWebhook(w, secret)}, err
 }
 
 // seal reads a secret, or makes one where there is none, and seals it for the database.
@@ -316,7 +321,10 @@ func (s *Server) rotateWebhookSecret(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.Store.RotateWebhookSecret(ctx, caller(ctx).ID, webhookID, sealed, time.Now().Add(overlap), in.allowsWebhook)
+	keep := keepAnswer(ctx, http.StatusOK, func(w store.Webhook) (any, error) { return showNewWebhook(w, secret), nil })
+	w, err := s.Store.RotateWebhookSecret(ctx, caller(ctx).ID, store.SecretRotation{
+		WebhookID: webhookID, Sealed: sealed, OldEnds: time.Now().Add(overlap), Keep: keep,
+	}, in.allowsWebhook)
 	if err != nil {
 		return nil, err
 	}

@@ -516,27 +516,6 @@ func (e ListedTenantStatus) Valid() bool {
 	}
 }
 
-// Defines values for MetricsGroupBy.
-const (
-	MetricsGroupByDomain   MetricsGroupBy = "domain"
-	MetricsGroupByTag      MetricsGroupBy = "tag"
-	MetricsGroupByTemplate MetricsGroupBy = "template"
-)
-
-// Valid indicates whether the value is a known member of the MetricsGroupBy enum.
-func (e MetricsGroupBy) Valid() bool {
-	switch e {
-	case MetricsGroupByDomain:
-		return true
-	case MetricsGroupByTag:
-		return true
-	case MetricsGroupByTemplate:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for MetricsInterval.
 const (
 	MetricsIntervalDay   MetricsInterval = "day"
@@ -2192,8 +2171,10 @@ type ListedTenantStatus string
 // Metrics defines model for Metrics.
 type Metrics struct {
 	// From Beginning of the first interval
-	From     time.Time       `json:"from"`
-	GroupBy  *MetricsGroupBy `json:"groupBy"`
+	From time.Time `json:"from"`
+
+	// GroupBy template, tag or domain; null: nothing
+	GroupBy  *string         `json:"groupBy"`
 	Interval MetricsInterval `json:"interval"`
 
 	// Items By interval, then by group, those with the most events in the whole time first. Without groupBy there is an item for each interval, with it for each in which the group has events
@@ -2207,9 +2188,6 @@ type Metrics struct {
 	// To End of the last interval
 	To time.Time `json:"to"`
 }
-
-// MetricsGroupBy defines model for Metrics.GroupBy.
-type MetricsGroupBy string
 
 // MetricsInterval defines model for Metrics.Interval.
 type MetricsInterval string

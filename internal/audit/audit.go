@@ -77,6 +77,11 @@ const (
 	TemplateCreate    Action = "template.create"
 	TemplateUpdate    Action = "template.update"
 	TemplateDelete    Action = "template.delete"
+
+	WebhookCreate       Action = "webhook.create"
+	WebhookUpdate       Action = "webhook.update"
+	WebhookDelete       Action = "webhook.delete"
+	WebhookRotateSecret Action = "webhook.rotate_secret"
 )
 
 // Act is something that is to be written down.

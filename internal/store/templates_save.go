@@ -28,6 +28,7 @@ type SaveTemplate struct {
 	// Callers are all templates that call it, if it is a partial: linked with it anew, and
 	// with the versions that they have now.
 	Callers []Template
+	Keep    []Keep[Template]
 }
 
 // CreateTemplate writes a template with its first version; fault template_exists, and
@@ -80,6 +81,9 @@ func (s *Store) UpdateTemplate(
 			return err
 		}
 		if err := save.writeCallers(ctx, q, tenantID); err != nil {
+			return err
+		}
+		if err := keepAll(ctx, q, t, save.Keep); err != nil {
 			return err
 		}
 		return record(ctx, q, audit.Act{

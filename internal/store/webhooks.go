@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/store/db"
 )
@@ -56,7 +57,7 @@ func (w Webhook) Sealed(now time.Time) [][]byte {
 
 // CreateWebhook stores a webhook, which is told of what happens from now on; fault
 // too_many_webhooks.
-func (s *Store) CreateWebhook(ctx context.Context, w Webhook) (created Webhook, err error) {
+func (s *Store) CreateWebhook(ctx context.Context, w Webhook, keep ...Keep[Webhook]) (created Webhook, err error) {
 	err = s.inTenant(ctx, "create webhook", w.TenantID, func(q *db.Queries) error {
 		if err := q.LockTenantWebhooks(ctx, w.TenantID); err != nil {
 			return err
@@ -77,8 +78,14 @@ func (s *Store) CreateWebhook(ctx context.Context, w Webhook) (created Webhook, 
 			params.DisabledReason, params.DisabledAt = &reason, &now
 		}
 		row, err := q.InsertWebhook(ctx, params)
+		if err != nil {
+			return err
+		}
 		created = toWebhook(row)
-		return err
+		if err := keepAll(ctx, q, created, keep); err != nil {
+			return err
+		}
+		return recordWebhook(ctx, q, audit.WebhookCreate, nil, &created)
 	})
 	return created, err
 }
@@ -127,6 +134,7 @@ func (s *Store) UpdateWebhook(
 		if err != nil {
 			return noWebhook(err)
 		}
+		before := toWebhook(row)
 		w = toWebhook(row)
 		if err := change(&w); err != nil {
 			return err
@@ -142,8 +150,11 @@ func (s *Store) UpdateWebhook(
 		if err == nil && !enable && row.Enabled {
 			row, err = disable(ctx, q, row, DisabledByRequest, now)
 		}
+		if err != nil {
+			return err
+		}
 		w = toWebhook(row)
-		return err
+		return recordWebhook(ctx, q, audit.WebhookUpdate, &before, &w)
 	})
 	return w, err
 }
@@ -162,35 +173,51 @@ func (s *Store) DeleteWebhook(ctx context.Context, tenantID string, webhookID uu
 		if err != nil {
 			return noWebhook(err)
 		}
-		if err := checkAll(conditions, toWebhook(row)); err != nil {
+		before := toWebhook(row)
+		if err := checkAll(conditions, before); err != nil {
 			return err
 		}
-		_, err = q.DeleteWebhook(ctx, tenantID, webhookID)
-		return err
+		if _, err := q.DeleteWebhook(ctx, tenantID, webhookID); err != nil {
+			return err
+		}
+		return recordWebhook(ctx, q, audit.WebhookDelete, &before, nil)
 	})
 }
 
-// RotateWebhookSecret replaces the secret by a new, sealed one. Until ends, calls are signed
-// with the one before too. Fault webhook_not_found.
+// SecretRotation replaces a webhook's secret.
+type SecretRotation struct {
+	WebhookID uuid.UUID
+	Sealed    []byte    // the new one
+	OldEnds   time.Time // until then, calls are signed with the one before too
+	Keep      []Keep[Webhook]
+}
+
+// RotateWebhookSecret replaces the secret of a webhook; fault webhook_not_found.
 func (s *Store) RotateWebhookSecret(
-	ctx context.Context, tenantID string, webhookID uuid.UUID, secret []byte, ends time.Time, conditions ...Condition[Webhook],
+	ctx context.Context, tenantID string, r SecretRotation, conditions ...Condition[Webhook],
 ) (w Webhook, err error) {
 	err = s.inTenant(ctx, "rotate webhook secret", tenantID, func(q *db.Queries) error {
-		row, err := q.LockWebhook(ctx, tenantID, webhookID)
+		row, err := q.LockWebhook(ctx, tenantID, r.WebhookID)
 		if err != nil {
 			return noWebhook(err)
 		}
-		if err := checkAll(conditions, toWebhook(row)); err != nil {
+		before := toWebhook(row)
+		if err := checkAll(conditions, before); err != nil {
 			return err
 		}
 		now := time.Now()
-		params := db.RotateWebhookSecretParams{TenantID: tenantID, ID: webhookID, Secret: secret, Now: now}
-		if ends.After(now) {
-			params.OldSecret, params.OldSecretEnds = row.Secret, &ends
+		params := db.RotateWebhookSecretParams{TenantID: tenantID, ID: r.WebhookID, Secret: r.Sealed, Now: now}
+		if r.OldEnds.After(now) {
+			params.OldSecret, params.OldSecretEnds = row.Secret, &r.OldEnds
 		}
-		row, err = q.RotateWebhookSecret(ctx, params)
+		if row, err = q.RotateWebhookSecret(ctx, params); err != nil {
+			return err
+		}
 		w = toWebhook(row)
-		return err
+		if err := keepAll(ctx, q, w, r.Keep); err != nil {
+			return err
+		}
+		return recordWebhook(ctx, q, audit.WebhookRotateSecret, &before, &w)
 	})
 	return w, err
 }
@@ -242,7 +269,9 @@ func (r Replay) checkFound(found []uuid.UUID) error {
 
 // ReplayWebhook has a webhook told of events again, beside what it is told of anyway; faults
 // webhook_not_found and webhook_disabled.
-func (s *Store) ReplayWebhook(ctx context.Context, tenantID string, webhookID uuid.UUID, r Replay) (done Replayed, err error) {
+func (s *Store) ReplayWebhook(
+	ctx context.Context, tenantID string, webhookID uuid.UUID, r Replay, keep ...Keep[Replayed],
+) (done Replayed, err error) {
 	err = s.inTenant(ctx, "replay webhook", tenantID, func(q *db.Queries) error {
 		row, err := q.LockWebhook(ctx, tenantID, webhookID)
 		if err != nil {
@@ -260,7 +289,10 @@ func (s *Store) ReplayWebhook(ctx context.Context, tenantID string, webhookID uu
 		} else {
 			done, err = replayRange(ctx, q, tenantID, webhookID, r, now)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return keepAll(ctx, q, done, keep)
 	})
 	return done, err
 }

@@ -38,7 +38,7 @@ CREATE TABLE installation_secrets (
     CONSTRAINT installation_secrets_secret_length CHECK (length(secret) = 32)
 );
 COMMENT ON TABLE installation_secrets IS 'random, made by the first process that needs one; the request path sees nothing of it';
-GRANT SELECT, INSERT ON installation_secrets TO mailtura_system;
+GRANT SELECT, INSERT, UPDATE ON installation_secrets TO mailtura_system;
 
 -- +goose Down
 DROP TABLE installation_secrets;

@@ -1822,8 +1822,8 @@ export interface components {
              * @description Beginning of the first interval
              */
             from: string;
-            /** @enum {string|null} */
-            groupBy: "template" | "tag" | "domain" | null;
+            /** @description template, tag or domain; null: nothing */
+            groupBy: string | null;
             /** @enum {string} */
             interval: "hour" | "day" | "total";
             /** @description By interval, then by group, those with the most events in the whole time first. Without groupBy there is an item for each interval, with it for each in which the group has events */
