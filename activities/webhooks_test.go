@@ -335,7 +335,9 @@ func TestDeliverEvents_BothSecretsSign(t *testing.T) {
 	t.Parallel()
 	b := newWebhookBundle(t, good)
 	newer := webhook.NewSecret()
-	_, err := b.Store.RotateWebhookSecret(t.Context(), acme, b.hook.ID, b.seal(b.hook.ID, newer), time.Now().Add(time.Hour))
+	_, err := b.Store.RotateWebhookSecret(t.Context(), acme, store.SecretRotation{
+		WebhookID: b.hook.ID, Sealed: b.seal(b.hook.ID, newer), OldEnds: time.Now().Add(time.Hour),
+	})
 	require.NoError(t, err)
 	b.happen(1)
 	b.must()

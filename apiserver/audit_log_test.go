@@ -80,6 +80,11 @@ func TestAudit_ByTheAPI(t *testing.T) {
 	ask(201, http.MethodPost, templatesPath, theirs, `{"name":"hi","text":"secret words"}`)
 	ask(200, http.MethodPut, templatesPath+"/hi", theirs, `{"text":"other words"}`)
 	ask(204, http.MethodDelete, templatesPath+"/hi", theirs, nil)
+	ask(201, http.MethodPost, v1+"/webhooks", theirs, `{"url":"https://hook.example/","events":["*"]}`)
+	hook := v1 + "/webhooks/" + must[apiserver.Webhook](b, 201, http.MethodPost, v1+"/webhooks", theirs, `{"url":"https://hook.example/","events":["*"]}`).ID
+	ask(200, http.MethodPatch, hook, theirs, `{"enabled":false}`)
+	ask(200, http.MethodPost, hook+"/rotate-secret", theirs, nil)
+	ask(204, http.MethodDelete, hook, theirs, nil)
 	ask(202, http.MethodDelete, tenantsPath+"/acme-corp", b.operator, nil)
 
 	entries := b.entries("")

@@ -172,7 +172,9 @@ func TestConventions_CreationsAreKeptWithTheirAnswer(t *testing.T) {
 		b.exec(`ALTER TABLE idempotency_keys DROP CONSTRAINT nothing_is_kept`)
 		first := b.call(op, key, value, op.body(t), "Idempotency-Key", "k")
 		require.Less(t, first.Status, 300, "%s: %s", op.OperationID, first.Body)
-		require.NotEqual(t, before, b.rows(), op.OperationID)
+		if op.OperationID != "replay-webhook" { // nothing has happened yet that it could be called for
+			require.NotEqual(t, before, b.rows(), op.OperationID)
+		}
 		b.call(op, key, value, op.body(t), "Idempotency-Key", "k").replays(first)
 	}
 }
@@ -182,5 +184,6 @@ func (b *bundle) rows() []string {
 	b.t.Helper()
 	return b.values(`SELECT concat_ws(' ', (SELECT count(*) FROM tenants), (SELECT count(*) FROM api_keys),
 		(SELECT count(*) FROM api_keys WHERE replaced_by IS NOT NULL), (SELECT count(*) FROM templates), (SELECT count(*) FROM template_versions),
-		(SELECT count(*) FROM emails), (SELECT count(*) FROM recipients), (SELECT count(*) FROM bulk_sends WHERE status <> 'cancelled'))`)
+		(SELECT count(*) FROM emails), (SELECT count(*) FROM recipients), (SELECT count(*) FROM bulk_sends WHERE status <> 'cancelled'),
+		(SELECT count(*) FROM webhooks), (SELECT count(*) FROM webhooks WHERE old_secret IS NOT NULL), (SELECT count(*) FROM webhook_retries))`)
 }

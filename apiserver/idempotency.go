@@ -131,7 +131,9 @@ func (r *onceRequest) serve(hc huma.Context, next func(huma.Context)) error {
 func (r *onceRequest) read(hc huma.Context) (*http.Request, error) {
 	request, _ := humachi.Unwrap(hc)
 	op := hc.Operation()
-	_ = hc.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // where there is no deadline, there is none
+	if op.RequestBody != nil { // else the deadline would be that of the connection, on which nothing is to come
+		_ = hc.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)) // where there is no deadline, there is none
+	}
 	body, err := io.ReadAll(io.LimitReader(request.Body, op.MaxBodyBytes+1))
 	sum := newRequestHash(request)
 	_, _ = sum.Write(body) // a hash takes everything
