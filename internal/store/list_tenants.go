@@ -100,7 +100,7 @@ func (q TenantQuery) statement() (string, error) {
 		direction, beyond = "ASC", ">"
 	}
 	return fmt.Sprintf(`SELECT *, (SELECT at FROM tenant_summaries_made) FROM (
-		SELECT t.id, t.name, t.domain, t.status, t.settings, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
+		SELECT t.id, t.name, t.domain, t.status, t.settings, t.suspension, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
 			coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0), %[1]s AS rank, (%[2]s COLLATE "C") AS word
 		FROM tenants t LEFT JOIN tenant_summaries s ON s.tenant_id = t.id
 		WHERE ($1 = '' OR t.status = $1)
@@ -149,12 +149,12 @@ func (s *Store) queryTenants(ctx context.Context, q TenantQuery, after *tenantPl
 }
 
 func (q TenantQuery) scan(row pgx.CollectableRow) (t TenantSummary, err error) {
-	var settings []byte
+	var settings, suspension []byte
 	t.place.Sort, t.place.Ascending = q.Sort, q.Ascending
-	if err := row.Scan(&t.ID, &t.Name, &t.Domain, &t.Status, &settings, &t.Version, &t.CreatedAt, &t.UpdatedAt, &t.Day, &t.Used,
+	if err := row.Scan(&t.ID, &t.Name, &t.Domain, &t.Status, &settings, &suspension, &t.Version, &t.CreatedAt, &t.UpdatedAt, &t.Day, &t.Used,
 		&t.Backlog, &t.OldestAt, &t.Sent, &t.Bounced, &t.place.Rank, &t.place.Word, &t.MadeAt); err != nil {
 		return t, err
 	}
 	t.place.ID = t.ID
-	return t, readSettings(settings, &t.Tenant)
+	return t, readSettings(settings, suspension, &t.Tenant)
 }
