@@ -5,6 +5,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -50,6 +51,7 @@ type Delivery struct {
 	Transport Transport
 	Permits   *Permits
 	Turns     *Turns       // at the transport
+	Fence     *Fence       // stops what is under way of a suspended tenant; nil: nothing does
 	Inline    *flow.Inline // counts deliveries inside workflow tasks; nil: there are none
 	Log       *slog.Logger
 }
@@ -67,6 +69,7 @@ const (
 	ReasonRetry     = "another attempt"
 	ReasonRateLimit = "the rate limit"
 	ReasonTransport = "a mail server"
+	ReasonSuspended = "the end of the tenant's suspension"
 )
 
 // DeliverResult counts the recipients of the dispatch by where they stand.
@@ -106,6 +109,10 @@ func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult,
 		return DeliverResult{}, activityError(err)
 	}
 	run := delivery{Delivery: d, in: in, tenant: t}
+	if !tenant.GoesOut(t.Status) {
+		run.suspended = time.Now().Add(suspendedLook)
+		return run.result(ctx)
+	}
 	if err := run.deliver(ctx); err != nil {
 		return DeliverResult{}, activityError(err)
 	}
@@ -120,6 +127,8 @@ type delivery struct {
 	blocked time.Time // nothing can be done before this
 	reason  string    // why
 	more    bool      // the turn was over before the work was
+
+	suspended time.Time // nothing goes out, and when to look again; zero: it does
 }
 
 func (r *delivery) deliver(ctx context.Context) error {
@@ -148,7 +157,12 @@ func (r *delivery) deliver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.send(ctx, due[:permits.Count()], permits); err != nil {
+		err = r.send(ctx, due[:permits.Count()], permits)
+		if errors.Is(err, errSuspended) {
+			r.suspended = time.Now().Add(stoppedLook)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if permits.Count() < len(due) && !r.morePermits(permits) {
@@ -239,6 +253,9 @@ func (r *delivery) result(ctx context.Context) (DeliverResult, error) {
 		if result.NextAt.IsZero() || at.Before(result.NextAt) {
 			result.NextAt, result.Reason = at, r.reason
 		}
+	}
+	if !r.suspended.IsZero() {
+		result.NextAt, result.Reason = r.suspended, ReasonSuspended
 	}
 	return result, nil
 }

@@ -102,6 +102,7 @@ func New(cfg Config) *Server {
 	s.api = humachi.New(s.router, openAPI())
 	s.registerTenants()
 	s.registerTenantDeletions()
+	s.registerSuspension()
 	s.registerAPIKeys()
 	s.registerOperatorKeys()
 	s.registerTemplates()

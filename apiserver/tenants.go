@@ -22,13 +22,14 @@ import (
 
 // Tenant is a tenant as the API shows it.
 type Tenant struct {
-	ID        string          `json:"id" example:"acme-corp"`
-	Name      string          `json:"name" example:"acme-corp"`
-	Domain    string          `json:"domain" example:"acme.com"`
-	Status    string          `json:"status" enum:"provisioning,active,deleting"`
-	Settings  tenant.Settings `json:"settings"`
-	CreatedAt time.Time       `json:"createdAt"`
-	UpdatedAt time.Time       `json:"updatedAt"`
+	ID         string          `json:"id" example:"acme-corp"`
+	Name       string          `json:"name" example:"acme-corp"`
+	Domain     string          `json:"domain" example:"acme.com"`
+	Status     string          `json:"status" enum:"provisioning,active,draining,suspended,deleting" doc:"draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either"`
+	Suspension Suspension      `json:"suspension"`
+	Settings   tenant.Settings `json:"settings"`
+	CreatedAt  time.Time       `json:"createdAt"`
+	UpdatedAt  time.Time       `json:"updatedAt"`
 }
 
 // CreateTenant is a tenant to be created.
@@ -231,7 +232,8 @@ func (s *Server) startDeletion(ctx context.Context, d *store.Deletion) {
 
 func showTenant(t tenant.Tenant) Tenant {
 	return Tenant{
-		ID: t.ID, Name: t.Name, Domain: t.Domain, Status: string(t.Status), Settings: t.Settings,
+		ID: t.ID, Name: t.Name, Domain: t.Domain, Status: string(t.Status),
+		Suspension: showSuspension(t.Suspension), Settings: t.Settings,
 		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
 	}
 }

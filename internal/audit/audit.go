@@ -68,6 +68,8 @@ const (
 	TenantCreate      Action = "tenant.create"
 	TenantUpdate      Action = "tenant.update"
 	TenantDelete      Action = "tenant.delete"
+	TenantSuspend     Action = "tenant.suspend"
+	TenantResume      Action = "tenant.resume"
 	APIKeyCreate      Action = "api_key.create"
 	APIKeyRotate      Action = "api_key.rotate"
 	APIKeyRevoke      Action = "api_key.revoke"

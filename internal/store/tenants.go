@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -186,11 +187,11 @@ func toTenant(row db.Tenant) (tenant.Tenant, error) {
 		ID: row.ID, Name: row.Name, Domain: row.Domain, Status: tenant.Status(row.Status),
 		Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
-	return t, readSettings(row.Settings, &t)
+	return t, readSettings(row.Settings, row.Suspension, &t)
 }
 
-func readSettings(settings []byte, t *tenant.Tenant) error {
-	if err := json.Unmarshal(settings, &t.Settings); err != nil {
+func readSettings(settings, suspension []byte, t *tenant.Tenant) error {
+	if err := cmp.Or(json.Unmarshal(settings, &t.Settings), json.Unmarshal(suspension, &t.Suspension)); err != nil {
 		return fault.Wrap(err, fault.Internal, "settings_unreadable", "settings of tenant %q", t.ID)
 	}
 	return nil

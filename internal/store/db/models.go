@@ -230,6 +230,10 @@ type Tenant struct {
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// tenant.Suspension as JSON: the flags that are set, and why; a tenant that is deleted keeps them
+	Suspension json.RawMessage
+	// tenant/<tenant>/suspend has done what follows from the last change of suspension
+	Followed bool
 }
 
 // outlives its tenant, so it has no foreign key; operators only
