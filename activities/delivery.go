@@ -102,8 +102,14 @@ func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult,
 	}
 	defer heartbeat(ctx)()
 	t, err := d.Store.Tenant(ctx, in.TenantID)
-	if fault.KindOf(err) == fault.NotFound || t.Status == tenant.Deleting {
+	if fault.KindOf(err) == fault.NotFound {
 		return DeliverResult{TenantGone: true}, nil
+	}
+	if err == nil && t.Status == tenant.Deleting { // in its grace the mail waits: the tenant may be restored
+		var waits bool
+		if waits, err = d.Store.InGrace(ctx, t.ID); err == nil && !waits {
+			return DeliverResult{TenantGone: true}, nil
+		}
 	}
 	if err != nil {
 		return DeliverResult{}, activityError(err)

@@ -182,7 +182,7 @@ func TestDeliver_TenantGone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, tenant.Settings{})
 	in := b.dispatch(newEmail("ada@example.com"))
-	_, err := b.Store.BeginDeletion(t.Context(), acme)
+	_, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	require.Equal(t, activities.DeliverResult{TenantGone: true}, b.deliver(in), "deleting")
 	in.TenantID = "nobody"

@@ -101,6 +101,7 @@ func New(cfg Config) *Server {
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())
 	s.registerTenants()
+	s.registerDeleteTenant()
 	s.registerTenantDeletions()
 	s.registerSuspension()
 	s.registerAPIKeys()

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // a name may be added, and only be taken away when no workflow that knows it runs any more.
 var golden = map[string][]string{
 	flow.ControlQueue: {
-		"activity ActivateTenant", "activity DeleteTenantRows", "activity EndTenantWorkflows", "activity FinishDeletion",
+		"activity ActivateTenant", "activity CountDeletion", "activity DeleteTenantRows", "activity EndGrace", "activity EndTenantWorkflows", "activity FinishDeletion",
 		"activity RecheckDispatches", "activity TakeChunk",
 		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
 	},

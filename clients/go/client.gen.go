@@ -837,7 +837,9 @@ func (e TenantStatus) Valid() bool {
 // Defines values for TenantDeletionStatus.
 const (
 	TenantDeletionStatusCompleted TenantDeletionStatus = "completed"
+	TenantDeletionStatusRestored  TenantDeletionStatus = "restored"
 	TenantDeletionStatusRunning   TenantDeletionStatus = "running"
+	TenantDeletionStatusScheduled TenantDeletionStatus = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the TenantDeletionStatus enum.
@@ -845,7 +847,11 @@ func (e TenantDeletionStatus) Valid() bool {
 	switch e {
 	case TenantDeletionStatusCompleted:
 		return true
+	case TenantDeletionStatusRestored:
+		return true
 	case TenantDeletionStatusRunning:
+		return true
+	case TenantDeletionStatusScheduled:
 		return true
 	default:
 		return false
@@ -1344,6 +1350,30 @@ func (e PreviewTemplateParamsFormat) Valid() bool {
 	case PreviewTemplateParamsFormatHtml:
 		return true
 	case PreviewTemplateParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTenantDeletionsParamsStatus.
+const (
+	ListTenantDeletionsParamsStatusCompleted ListTenantDeletionsParamsStatus = "completed"
+	ListTenantDeletionsParamsStatusRestored  ListTenantDeletionsParamsStatus = "restored"
+	ListTenantDeletionsParamsStatusRunning   ListTenantDeletionsParamsStatus = "running"
+	ListTenantDeletionsParamsStatusScheduled ListTenantDeletionsParamsStatus = "scheduled"
+)
+
+// Valid indicates whether the value is a known member of the ListTenantDeletionsParamsStatus enum.
+func (e ListTenantDeletionsParamsStatus) Valid() bool {
+	switch e {
+	case ListTenantDeletionsParamsStatusCompleted:
+		return true
+	case ListTenantDeletionsParamsStatusRestored:
+		return true
+	case ListTenantDeletionsParamsStatusRunning:
+		return true
+	case ListTenantDeletionsParamsStatusScheduled:
 		return true
 	default:
 		return false
@@ -1908,6 +1938,29 @@ type CreateWebhook struct {
 	Url string `json:"url"`
 }
 
+// DeletionReceipt defines model for DeletionReceipt.
+type DeletionReceipt struct {
+	// DeletionId Examples: del_01h455vb4pex5vsknk084sn02q
+	DeletionId string    `json:"deletionId"`
+	FinishedAt time.Time `json:"finishedAt"`
+
+	// Hash SHA-256 of the receipt without this member, in canonical form (RFC 8785), in hexadecimal
+	Hash        string    `json:"hash"`
+	RequestedAt time.Time `json:"requestedAt"`
+
+	// Rows Rows deleted, by table: every table that has rows of tenants is there, and tenants itself
+	Rows map[string]int64 `json:"rows"`
+
+	// StartedAt Since then there was no return
+	StartedAt time.Time `json:"startedAt"`
+
+	// TenantId Examples: acme-corp
+	TenantId string `json:"tenantId"`
+
+	// VerifiedZero A count of every one of these tables has found no row of the tenant. Always true: without that a deletion does not end
+	VerifiedZero bool `json:"verifiedZero"`
+}
+
 // DraftTemplate defines model for DraftTemplate.
 type DraftTemplate struct {
 	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
@@ -2225,6 +2278,14 @@ type ListTemplate struct {
 // ListTemplateVersion defines model for ListTemplateVersion.
 type ListTemplateVersion struct {
 	Items []TemplateVersion `json:"items"`
+
+	// NextCursor Pass it as after to get the next page; null on the last one
+	NextCursor *string `json:"nextCursor"`
+}
+
+// ListTenantDeletion defines model for ListTenantDeletion.
+type ListTenantDeletion struct {
+	Items []TenantDeletion `json:"items"`
 
 	// NextCursor Pass it as after to get the next page; null on the last one
 	NextCursor *string `json:"nextCursor"`
@@ -2848,6 +2909,15 @@ type SuspensionFlag struct {
 	Since  time.Time `json:"since"`
 }
 
+// TableProgress defines model for TableProgress.
+type TableProgress struct {
+	// Deleted Rows deleted so far
+	Deleted int64 `json:"deleted"`
+
+	// Total Rows that there were when the deletion began; more may be deleted. null: they are not counted yet, or never are
+	Total *int64 `json:"total"`
+}
+
 // Template defines model for Template.
 type Template struct {
 	// CreatedAt Of the template
@@ -2979,14 +3049,25 @@ type TenantStatus string
 type TenantDeletion struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// FinishedAt Since then nothing of the tenant is left; null while it is running
+	// FinishedAt Since then it is completed or restored; null until then
 	FinishedAt *time.Time `json:"finishedAt"`
+
+	// GraceEndsAt Until then the tenant can be restored; null: it never could
+	GraceEndsAt *time.Time `json:"graceEndsAt"`
 
 	// Id Examples: del_01h455vb4pex5vsknk084sn02q
 	Id string `json:"id"`
 
-	// Rows Rows deleted so far, by table
-	Rows   map[string]int64     `json:"rows"`
+	// Progress By table
+	Progress map[string]TableProgress `json:"progress"`
+
+	// Receipt What was deleted; null until it is completed
+	Receipt *DeletionReceipt `json:"receipt"`
+
+	// StartedAt Since then there is no return; null: there still is, or was when the tenant was restored
+	StartedAt *time.Time `json:"startedAt"`
+
+	// Status scheduled: its grace goes on, and nothing is deleted yet; restored: the tenant was
 	Status TenantDeletionStatus `json:"status"`
 
 	// TenantId Examples: acme-corp
@@ -2994,7 +3075,7 @@ type TenantDeletion struct {
 	Workflow *Workflow `json:"workflow,omitempty"`
 }
 
-// TenantDeletionStatus defines model for TenantDeletion.Status.
+// TenantDeletionStatus scheduled: its grace goes on, and nothing is deleted yet; restored: the tenant was
 type TenantDeletionStatus string
 
 // TenantSummary defines model for TenantSummary.
@@ -3776,6 +3857,24 @@ type RestoreTemplateVersionParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ListTenantDeletionsParams defines parameters for ListTenantDeletions.
+type ListTenantDeletionsParams struct {
+	// Limit How many at the most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After nextCursor of the answer before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// TenantId Only deletions of tenants with this id
+	TenantId *string `form:"tenantId,omitempty" json:"tenantId,omitempty"`
+
+	// Status Only deletions that stand there
+	Status *ListTenantDeletionsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListTenantDeletionsParamsStatus defines parameters for ListTenantDeletions.
+type ListTenantDeletionsParamsStatus string
+
 // GetTenantDeletionParams defines parameters for GetTenantDeletion.
 type GetTenantDeletionParams struct {
 	// IfNoneMatch ETags that you have; with one that still fits, the answer is 304 without a body
@@ -3815,6 +3914,9 @@ type CreateTenantParams struct {
 
 // DeleteTenantParams defines parameters for DeleteTenant.
 type DeleteTenantParams struct {
+	// Grace How long the tenant can be restored, from 0s to 720h, as numbers with the units h, m and s; rounded up to whole seconds; absent: not at all
+	Grace *string `form:"grace,omitempty" json:"grace,omitempty"`
+
 	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
 	IfMatch *string `json:"If-Match,omitempty"`
 }
@@ -3827,6 +3929,12 @@ type GetTenantParams struct {
 
 // UpdateTenantParams defines parameters for UpdateTenant.
 type UpdateTenantParams struct {
+	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// RestoreTenantParams defines parameters for RestoreTenant.
+type RestoreTenantParams struct {
 	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
 	IfMatch *string `json:"If-Match,omitempty"`
 }
@@ -4686,6 +4794,13 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/templates/{name}/versions/{version}/restore (the `RestoreTemplateVersion` operationId).
 	RestoreTemplateVersion(ctx context.Context, name string, version int32, params *RestoreTemplateVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListTenantDeletions List deletions of tenants
+	//
+	// Needs the scope `tenants:read`.
+	//
+	// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+	ListTenantDeletions(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetTenantDeletion See how far a deletion is
 	//
 	// Needs the scope `tenants:read`.
@@ -4720,7 +4835,7 @@ type ClientInterface interface {
 
 	// DeleteTenant Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+	// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 	//
 	// Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 	DeleteTenant(ctx context.Context, id string, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4749,6 +4864,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreTenant Restore a tenant that is in the grace of its deletion
+	//
+	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+	RestoreTenant(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeTenantWithBody End the suspension of a tenant
 	//
@@ -6007,6 +6129,23 @@ func (c *Client) RestoreTemplateVersion(ctx context.Context, name string, versio
 	return c.Client.Do(req)
 }
 
+// ListTenantDeletions List deletions of tenants
+//
+// Needs the scope `tenants:read`.
+//
+// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+func (c *Client) ListTenantDeletions(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTenantDeletionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetTenantDeletion See how far a deletion is
 //
 // Needs the scope `tenants:read`.
@@ -6081,7 +6220,7 @@ func (c *Client) CreateTenant(ctx context.Context, params *CreateTenantParams, b
 
 // DeleteTenant Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 //
 // Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 func (c *Client) DeleteTenant(ctx context.Context, id string, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6141,6 +6280,23 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, params *Up
 // Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 func (c *Client) UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateTenantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreTenant Restore a tenant that is in the grace of its deletion
+//
+// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+//
+// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+func (c *Client) RestoreTenant(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreTenantRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9690,6 +9846,96 @@ func NewRestoreTemplateVersionRequest(server string, name string, version int32,
 	return req, nil
 }
 
+// NewListTenantDeletionsRequest constructs an http.Request for the ListTenantDeletions method
+func NewListTenantDeletionsRequest(server string, params *ListTenantDeletionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenant-deletions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TenantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tenantId", *params.TenantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTenantDeletionRequest constructs an http.Request for the GetTenantDeletion method
 func NewGetTenantDeletionRequest(server string, id string, params *GetTenantDeletionParams) (*http.Request, error) {
 	var err error
@@ -9934,6 +10180,33 @@ func NewDeleteTenantRequest(server string, id string, params *DeleteTenantParams
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Grace != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "grace", *params.Grace, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -10049,6 +10322,55 @@ func NewUpdateTenantRequestWithBody(server string, id string, params *UpdateTena
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRestoreTenantRequest constructs an http.Request for the RestoreTenant method
+func NewRestoreTenantRequest(server string, id string, params *RestoreTenantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -11489,6 +11811,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/templates/{name}/versions/{version}/restore (the `RestoreTemplateVersion` operationId).
 	RestoreTemplateVersionWithResponse(ctx context.Context, name string, version int32, params *RestoreTemplateVersionParams, reqEditors ...RequestEditorFn) (*RestoreTemplateVersionResponse, error)
 
+	// ListTenantDeletionsWithResponse List deletions of tenants
+	//
+	// Needs the scope `tenants:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+	ListTenantDeletionsWithResponse(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*ListTenantDeletionsResponse, error)
+
 	// GetTenantDeletionWithResponse See how far a deletion is
 	//
 	// Needs the scope `tenants:read`.
@@ -11527,7 +11858,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteTenantWithResponse Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+	// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11560,6 +11891,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenantWithResponse(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
+
+	// RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
+	//
+	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+	RestoreTenantWithResponse(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*RestoreTenantResponse, error)
 
 	// ResumeTenantWithBodyWithResponse End the suspension of a tenant
 	//
@@ -16837,6 +17177,96 @@ func (r RestoreTemplateVersionResponse) ContentType() string {
 	return ""
 }
 
+type ListTenantDeletionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListTenantDeletion
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTenantDeletionsResponse) GetJSON200() *ListTenantDeletion {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTenantDeletionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTenantDeletionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTenantDeletionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTenantDeletionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTenantDeletionResponse200Headers the declared response headers of an HTTP 200 response for GetTenantDeletion
 type GetTenantDeletionResponse200Headers struct {
 	ETag *string
@@ -17518,6 +17948,124 @@ func (r UpdateTenantResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreTenantResponse200Headers the declared response headers of an HTTP 200 response for RestoreTenant
+type RestoreTenantResponse200Headers struct {
+	ETag *string
+}
+
+type RestoreTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RestoreTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON412() *Problem {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreTenantResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -19924,6 +20472,21 @@ func (c *ClientWithResponses) RestoreTemplateVersionWithResponse(ctx context.Con
 	return ParseRestoreTemplateVersionResponse(rsp)
 }
 
+// ListTenantDeletionsWithResponse List deletions of tenants
+//
+// Needs the scope `tenants:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+func (c *ClientWithResponses) ListTenantDeletionsWithResponse(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*ListTenantDeletionsResponse, error) {
+	rsp, err := c.ListTenantDeletions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTenantDeletionsResponse(rsp)
+}
+
 // GetTenantDeletionWithResponse See how far a deletion is
 //
 // Needs the scope `tenants:read`.
@@ -19986,7 +20549,7 @@ func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, para
 
 // DeleteTenantWithResponse Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20042,6 +20605,21 @@ func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, id s
 		return nil, err
 	}
 	return ParseUpdateTenantResponse(rsp)
+}
+
+// RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
+//
+// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+func (c *ClientWithResponses) RestoreTenantWithResponse(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*RestoreTenantResponse, error) {
+	rsp, err := c.RestoreTenant(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreTenantResponse(rsp)
 }
 
 // ResumeTenantWithBodyWithResponse End the suspension of a tenant
@@ -24953,6 +25531,81 @@ func ParseRestoreTemplateVersionResponse(rsp *http.Response) (*RestoreTemplateVe
 	return response, nil
 }
 
+// ParseListTenantDeletionsResponse parses an HTTP response from a ListTenantDeletionsWithResponse call
+func ParseListTenantDeletionsResponse(rsp *http.Response) (*ListTenantDeletionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTenantDeletionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListTenantDeletion
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetTenantDeletionResponse parses an HTTP response from a GetTenantDeletionWithResponse call
 func ParseGetTenantDeletionResponse(rsp *http.Response) (*GetTenantDeletionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25579,6 +26232,115 @@ func ParseUpdateTenantResponse(rsp *http.Response) (*UpdateTenantResponse, error
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreTenantResponse parses an HTTP response from a RestoreTenantWithResponse call
+func ParseRestoreTenantResponse(rsp *http.Response) (*RestoreTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RestoreTenantResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -68,6 +68,7 @@ const (
 	TenantCreate      Action = "tenant.create"
 	TenantUpdate      Action = "tenant.update"
 	TenantDelete      Action = "tenant.delete"
+	TenantRestore     Action = "tenant.restore"
 	TenantSuspend     Action = "tenant.suspend"
 	TenantResume      Action = "tenant.resume"
 	APIKeyCreate      Action = "api_key.create"

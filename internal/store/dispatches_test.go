@@ -84,7 +84,7 @@ func TestListStaleEmails(t *testing.T) {
 	b.dispatch(claimed)
 	_, err := acceptAt(t.Context(), b.Store, start, []email.Email{second, first, gone})
 	require.NoError(t, err)
-	_, err = b.BeginDeletion(t.Context(), "leaving")
+	_, err = b.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
 
 	stale, err := b.ListStaleEmails(t.Context(), start.Add(-time.Second), 10)
@@ -111,7 +111,7 @@ func TestListStaleDispatches(t *testing.T) {
 	older := b.dispatch(newEmail("heavy", "a@example.com"), newEmail("heavy", "b@example.com"))
 	newer, started := b.dispatch(newEmail(acme, "c@example.com")), b.dispatch(newEmail(acme, "d@example.com"))
 	b.dispatch(newEmail("leaving", "e@example.com"))
-	_, err := b.BeginDeletion(t.Context(), "leaving")
+	_, err := b.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
 	require.NoError(t, b.SetDispatchRun(t.Context(), acme, started, "run"))
 

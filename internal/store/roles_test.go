@@ -117,11 +117,16 @@ func (m *managed) url(user, database string) string {
 // use does something on each way into a database.
 func (m *managed) use(url string) {
 	m.t.Helper()
-	b := &bundle{Store: open(m.t, url), t: m.t, url: url}
+	way, err := pgx.ParseConfig(url)
+	require.NoError(m.t, err)
+	conn, err := pgx.Connect(m.t.Context(), m.server.URL(way.Database))
+	require.NoError(m.t, err)
+	defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
+	b := &bundle{Store: open(m.t, url), t: m.t, url: url, conn: conn}
 	for _, tenantID := range []string{acme, other} {
 		b.activate(tenantID, tenant.Settings{})
 		b.fill(tenantID)
-		deletion, err := b.BeginDeletion(m.t.Context(), tenantID)
+		deletion, err := b.BeginDeletion(m.t.Context(), tenantID, nil)
 		require.NoError(m.t, err)
 		for _, table := range store.TenantTables {
 			for n := 1; n > 0; {

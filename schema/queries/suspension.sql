@@ -9,7 +9,7 @@ UPDATE tenants SET followed = true WHERE id = @id AND version = @version AND NOT
 
 -- name: ListSuspended :many
 -- Tenants of whom nothing goes out.
-SELECT id FROM tenants WHERE status = 'suspended';
+SELECT id FROM tenants WHERE status IN ('suspended', 'deleting');
 
 -- name: ListUnfollowed :many
 -- Tenants whose suspension was changed before an instant, and whose workflow has not followed.

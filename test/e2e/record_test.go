@@ -55,7 +55,9 @@ func TestRecordHistories(t *testing.T) {
 		require.NoError(t, err)
 		return d.JSON200.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)
-	record(t, "delete_tenant", flow.DeleteTenantID(fast))
+	deletion, err := id.Deletion.Parse(deleted.JSON202.Id)
+	require.NoError(t, err)
+	record(t, "delete_tenant", flow.DeleteTenantID(fast, deletion))
 }
 
 // recordBulkSend records a bulk send that is paused, goes on, and meets a full window.

@@ -73,7 +73,7 @@ func (q *Queries) ListRunningBulkSends(ctx context.Context, tenantID string) ([]
 }
 
 const listSuspended = `-- name: ListSuspended :many
-SELECT id FROM tenants WHERE status = 'suspended'
+SELECT id FROM tenants WHERE status IN ('suspended', 'deleting')
 `
 
 // Tenants of whom nothing goes out.

@@ -149,6 +149,30 @@ func (q *Queries) LockTenant(ctx context.Context, id string) (Tenant, error) {
 	return i, err
 }
 
+const restoreTenant = `-- name: RestoreTenant :one
+UPDATE tenants SET status = $1, followed = false, version = version + 1, updated_at = now()
+WHERE id = $2 AND status = 'deleting' RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+`
+
+// Its workflow is to wake what waits.
+func (q *Queries) RestoreTenant(ctx context.Context, status string, iD string) (Tenant, error) {
+	row := q.db.QueryRow(ctx, restoreTenant, status, iD)
+	var i Tenant
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Domain,
+		&i.Status,
+		&i.Settings,
+		&i.Version,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
+	)
+	return i, err
+}
+
 const updateTenant = `-- name: UpdateTenant :one
 UPDATE tenants
 SET name = $1, domain = $2, settings = $3, version = version + 1, updated_at = now()
