@@ -361,6 +361,8 @@ const (
 	EventTypeEmailUnknown    EventType = "email.unknown"
 	EventTypeQuotaReached    EventType = "quota.reached"
 	EventTypeQuotaWarning    EventType = "quota.warning"
+	EventTypeTenantResumed   EventType = "tenant.resumed"
+	EventTypeTenantSuspended EventType = "tenant.suspended"
 	EventTypeWebhookDisabled EventType = "webhook.disabled"
 )
 
@@ -389,7 +391,29 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeQuotaWarning:
 		return true
+	case EventTypeTenantResumed:
+		return true
+	case EventTypeTenantSuspended:
+		return true
 	case EventTypeWebhookDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventDataBy.
+const (
+	EventDataByGuardrail EventDataBy = "guardrail"
+	EventDataByOperator  EventDataBy = "operator"
+)
+
+// Valid indicates whether the value is a known member of the EventDataBy enum.
+func (e EventDataBy) Valid() bool {
+	switch e {
+	case EventDataByGuardrail:
+		return true
+	case EventDataByOperator:
 		return true
 	default:
 		return false
@@ -421,7 +445,9 @@ func (e EventDataKind) Valid() bool {
 const (
 	ListedTenantStatusActive       ListedTenantStatus = "active"
 	ListedTenantStatusDeleting     ListedTenantStatus = "deleting"
+	ListedTenantStatusDraining     ListedTenantStatus = "draining"
 	ListedTenantStatusProvisioning ListedTenantStatus = "provisioning"
+	ListedTenantStatusSuspended    ListedTenantStatus = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the ListedTenantStatus enum.
@@ -431,7 +457,11 @@ func (e ListedTenantStatus) Valid() bool {
 		return true
 	case ListedTenantStatusDeleting:
 		return true
+	case ListedTenantStatusDraining:
+		return true
 	case ListedTenantStatusProvisioning:
+		return true
+	case ListedTenantStatusSuspended:
 		return true
 	default:
 		return false
@@ -588,6 +618,24 @@ func (e RecipientStatus) Valid() bool {
 	}
 }
 
+// Defines values for ResumeTenantOnly.
+const (
+	ResumeTenantOnlyGuardrail ResumeTenantOnly = "guardrail"
+	ResumeTenantOnlyOperator  ResumeTenantOnly = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ResumeTenantOnly enum.
+func (e ResumeTenantOnly) Valid() bool {
+	switch e {
+	case ResumeTenantOnlyGuardrail:
+		return true
+	case ResumeTenantOnlyOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SendEmailClass.
 const (
 	SendEmailClassBulk          SendEmailClass = "bulk"
@@ -685,7 +733,9 @@ func (e TemplateKind) Valid() bool {
 const (
 	TenantStatusActive       TenantStatus = "active"
 	TenantStatusDeleting     TenantStatus = "deleting"
+	TenantStatusDraining     TenantStatus = "draining"
 	TenantStatusProvisioning TenantStatus = "provisioning"
+	TenantStatusSuspended    TenantStatus = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the TenantStatus enum.
@@ -695,7 +745,11 @@ func (e TenantStatus) Valid() bool {
 		return true
 	case TenantStatusDeleting:
 		return true
+	case TenantStatusDraining:
+		return true
 	case TenantStatusProvisioning:
+		return true
+	case TenantStatusSuspended:
 		return true
 	default:
 		return false
@@ -767,12 +821,13 @@ func (e TimelineStatus) Valid() bool {
 
 // Defines values for TimelineEntryReason.
 const (
-	TimelineEntryReasonDailyLimit TimelineEntryReason = "daily_limit"
-	TimelineEntryReasonDispatch   TimelineEntryReason = "dispatch"
-	TimelineEntryReasonHeld       TimelineEntryReason = "held"
-	TimelineEntryReasonRetry      TimelineEntryReason = "retry"
-	TimelineEntryReasonScheduled  TimelineEntryReason = "scheduled"
-	TimelineEntryReasonTurn       TimelineEntryReason = "turn"
+	TimelineEntryReasonDailyLimit      TimelineEntryReason = "daily_limit"
+	TimelineEntryReasonDispatch        TimelineEntryReason = "dispatch"
+	TimelineEntryReasonHeld            TimelineEntryReason = "held"
+	TimelineEntryReasonRetry           TimelineEntryReason = "retry"
+	TimelineEntryReasonScheduled       TimelineEntryReason = "scheduled"
+	TimelineEntryReasonTenantSuspended TimelineEntryReason = "tenant_suspended"
+	TimelineEntryReasonTurn            TimelineEntryReason = "turn"
 )
 
 // Valid indicates whether the value is a known member of the TimelineEntryReason enum.
@@ -787,6 +842,8 @@ func (e TimelineEntryReason) Valid() bool {
 	case TimelineEntryReasonRetry:
 		return true
 	case TimelineEntryReasonScheduled:
+		return true
+	case TimelineEntryReasonTenantSuspended:
 		return true
 	case TimelineEntryReasonTurn:
 		return true
@@ -982,6 +1039,8 @@ const (
 	ListEventsParamsTypeEmailUnknown    ListEventsParamsType = "email.unknown"
 	ListEventsParamsTypeQuotaReached    ListEventsParamsType = "quota.reached"
 	ListEventsParamsTypeQuotaWarning    ListEventsParamsType = "quota.warning"
+	ListEventsParamsTypeTenantResumed   ListEventsParamsType = "tenant.resumed"
+	ListEventsParamsTypeTenantSuspended ListEventsParamsType = "tenant.suspended"
 	ListEventsParamsTypeWebhookDisabled ListEventsParamsType = "webhook.disabled"
 )
 
@@ -1010,6 +1069,10 @@ func (e ListEventsParamsType) Valid() bool {
 		return true
 	case ListEventsParamsTypeQuotaWarning:
 		return true
+	case ListEventsParamsTypeTenantResumed:
+		return true
+	case ListEventsParamsTypeTenantSuspended:
+		return true
 	case ListEventsParamsTypeWebhookDisabled:
 		return true
 	default:
@@ -1030,6 +1093,8 @@ const (
 	StreamEventsParamsTypeEmailUnknown    StreamEventsParamsType = "email.unknown"
 	StreamEventsParamsTypeQuotaReached    StreamEventsParamsType = "quota.reached"
 	StreamEventsParamsTypeQuotaWarning    StreamEventsParamsType = "quota.warning"
+	StreamEventsParamsTypeTenantResumed   StreamEventsParamsType = "tenant.resumed"
+	StreamEventsParamsTypeTenantSuspended StreamEventsParamsType = "tenant.suspended"
 	StreamEventsParamsTypeWebhookDisabled StreamEventsParamsType = "webhook.disabled"
 )
 
@@ -1057,6 +1122,10 @@ func (e StreamEventsParamsType) Valid() bool {
 	case StreamEventsParamsTypeQuotaReached:
 		return true
 	case StreamEventsParamsTypeQuotaWarning:
+		return true
+	case StreamEventsParamsTypeTenantResumed:
+		return true
+	case StreamEventsParamsTypeTenantSuspended:
 		return true
 	case StreamEventsParamsTypeWebhookDisabled:
 		return true
@@ -1798,6 +1867,9 @@ type EventData struct {
 	// Attempt Number of the attempt that it tells of, from 1
 	Attempt *int64 `json:"attempt,omitempty"`
 
+	// By Of tenant.suspended: who suspended the tenant
+	By *EventDataBy `json:"by,omitempty"`
+
 	// Code SMTP reply code of the attempt; absent when there was no answer
 	//
 	// Examples: 250
@@ -1807,6 +1879,9 @@ type EventData struct {
 	//
 	// Examples: 2026-11-24
 	Day *string `json:"day,omitempty"`
+
+	// Drain Of tenant.suspended: what was queued goes out first
+	Drain *bool `json:"drain,omitempty"`
 
 	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
 	EmailId *string `json:"emailId,omitempty"`
@@ -1831,7 +1906,7 @@ type EventData struct {
 	// Examples: 80
 	Percent *int64 `json:"percent,omitempty"`
 
-	// Reason Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)
+	// Reason Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said
 	//
 	// Examples: gone
 	Reason *string `json:"reason,omitempty"`
@@ -1866,6 +1941,9 @@ type EventData struct {
 	// Examples: whk_01h455vb4pex5vsknk084sn02q
 	WebhookId *string `json:"webhookId,omitempty"`
 }
+
+// EventDataBy Of tenant.suspended: who suspended the tenant
+type EventDataBy string
 
 // EventDataKind defines model for EventData.Kind.
 type EventDataKind string
@@ -1969,14 +2047,17 @@ type ListedTenant struct {
 	Id string `json:"id"`
 
 	// Name Examples: acme-corp
-	Name      string             `json:"name"`
-	Settings  Settings           `json:"settings"`
-	Status    ListedTenantStatus `json:"status"`
-	UpdatedAt time.Time          `json:"updatedAt"`
-	Usage     TenantSummary      `json:"usage"`
+	Name     string   `json:"name"`
+	Settings Settings `json:"settings"`
+
+	// Status draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+	Status     ListedTenantStatus `json:"status"`
+	Suspension Suspension         `json:"suspension"`
+	UpdatedAt  time.Time          `json:"updatedAt"`
+	Usage      TenantSummary      `json:"usage"`
 }
 
-// ListedTenantStatus defines model for ListedTenant.Status.
+// ListedTenantStatus draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
 type ListedTenantStatus string
 
 // Metrics defines model for Metrics.
@@ -2352,6 +2433,15 @@ type RescheduleEmail struct {
 	ScheduledAt time.Time `json:"scheduledAt"`
 }
 
+// ResumeTenant defines model for ResumeTenant.
+type ResumeTenant struct {
+	// Only End the suspension by this one, and leave the other as it is; absent: end both
+	Only *ResumeTenantOnly `json:"only,omitempty"`
+}
+
+// ResumeTenantOnly End the suspension by this one, and leave the other as it is; absent: end both
+type ResumeTenantOnly string
+
 // RotateAPIKey defines model for RotateAPIKey.
 type RotateAPIKey struct {
 	// ExpiresAt When the new key ends. Absent: it lives as long as the old one was made for. Never behind the end of the key that rotates it
@@ -2509,6 +2599,36 @@ type SettingsOverLimit string
 // SettingsRateLimitPer Unit of rateLimit; default minute
 type SettingsRateLimitPer string
 
+// SuspendTenant defines model for SuspendTenant.
+type SuspendTenant struct {
+	// Drain Let what is queued go out first; false: nothing more leaves within 2 seconds
+	Drain *bool `json:"drain,omitempty"`
+
+	// Reason One line; the tenant reads it in its event tenant.suspended
+	//
+	// Examples: invoices are not paid
+	Reason string `json:"reason"`
+}
+
+// Suspension defines model for Suspension.
+type Suspension struct {
+	// Guardrail A guardrail has, since too much bounced or was complained about; null: none has
+	Guardrail *SuspensionFlag `json:"guardrail"`
+
+	// Operator An operator has suspended it; null: none has
+	Operator *SuspensionFlag `json:"operator"`
+}
+
+// SuspensionFlag defines model for SuspensionFlag.
+type SuspensionFlag struct {
+	// Drain What was queued before goes out first; meanwhile the status is draining
+	Drain bool `json:"drain"`
+
+	// Reason Examples: invoices are not paid
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
 // Template defines model for Template.
 type Template struct {
 	// CreatedAt Of the template
@@ -2624,13 +2744,16 @@ type Tenant struct {
 	Id string `json:"id"`
 
 	// Name Examples: acme-corp
-	Name      string       `json:"name"`
-	Settings  Settings     `json:"settings"`
-	Status    TenantStatus `json:"status"`
-	UpdatedAt time.Time    `json:"updatedAt"`
+	Name     string   `json:"name"`
+	Settings Settings `json:"settings"`
+
+	// Status draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+	Status     TenantStatus `json:"status"`
+	Suspension Suspension   `json:"suspension"`
+	UpdatedAt  time.Time    `json:"updatedAt"`
 }
 
-// TenantStatus defines model for Tenant.Status.
+// TenantStatus draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
 type TenantStatus string
 
 // TenantDeletion defines model for TenantDeletion.
@@ -2714,7 +2837,7 @@ type TimelineEntry struct {
 	At      time.Time `json:"at"`
 	Attempt *Attempt  `json:"attempt,omitempty"`
 
-	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 	Reason *TimelineEntryReason `json:"reason,omitempty"`
 
 	// Recipient Examples: ada@example.com
@@ -2730,7 +2853,7 @@ type TimelineEntry struct {
 	Workflow *Workflow `json:"workflow,omitempty"`
 }
 
-// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 type TimelineEntryReason string
 
 // TimelineEntryType accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
@@ -3526,6 +3649,12 @@ type CreateTenantJSONRequestBody = CreateTenant
 // UpdateTenantJSONRequestBody defines body for UpdateTenant for application/json ContentType.
 type UpdateTenantJSONRequestBody = UpdateTenant
 
+// ResumeTenantJSONRequestBody defines body for ResumeTenant for application/json ContentType.
+type ResumeTenantJSONRequestBody = ResumeTenant
+
+// SuspendTenantJSONRequestBody defines body for SuspendTenant for application/json ContentType.
+type SuspendTenantJSONRequestBody = SuspendTenant
+
 // CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
 type CreateWebhookJSONRequestBody = CreateWebhook
 
@@ -4154,6 +4283,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeTenantWithBody End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeTenant End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenant(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendTenantWithBody Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendTenant Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenant(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenantUsage See where a tenant stands against its limits
 	//
@@ -5358,6 +5523,82 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, params *Up
 // Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 func (c *Client) UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateTenantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeTenantWithBody End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *Client) ResumeTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeTenantRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeTenant End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *Client) ResumeTenant(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeTenantRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendTenantWithBody Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *Client) SuspendTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendTenantRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendTenant Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *Client) SuspendTenant(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendTenantRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8946,6 +9187,100 @@ func NewUpdateTenantRequestWithBody(server string, id string, params *UpdateTena
 	return req, nil
 }
 
+// NewResumeTenantRequest calls the generic ResumeTenant builder with application/json body
+func NewResumeTenantRequest(server string, id string, body ResumeTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResumeTenantRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewResumeTenantRequestWithBody constructs an http.Request for the ResumeTenant method, with any body, and a specified content type
+func NewResumeTenantRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSuspendTenantRequest calls the generic SuspendTenant builder with application/json body
+func NewSuspendTenantRequest(server string, id string, body SuspendTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendTenantRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewSuspendTenantRequestWithBody constructs an http.Request for the SuspendTenant method, with any body, and a specified content type
+func NewSuspendTenantRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/suspend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetTenantUsageRequest constructs an http.Request for the GetTenantUsage method
 func NewGetTenantUsageRequest(server string, id string) (*http.Request, error) {
 	var err error
@@ -10272,6 +10607,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenantWithResponse(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
+
+	// ResumeTenantWithBodyWithResponse End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error)
+
+	// ResumeTenantWithResponse End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithResponse(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error)
+
+	// SuspendTenantWithBodyWithResponse Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error)
+
+	// SuspendTenantWithResponse Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithResponse(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error)
 
 	// GetTenantUsageWithResponse See where a tenant stands against its limits
 	//
@@ -15699,6 +16070,270 @@ func (r UpdateTenantResponse) ContentType() string {
 	return ""
 }
 
+// ResumeTenantResponse200Headers the declared response headers of an HTTP 200 response for ResumeTenant
+type ResumeTenantResponse200Headers struct {
+	ETag *string
+}
+
+type ResumeTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResumeTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuspendTenantResponse200Headers the declared response headers of an HTTP 200 response for SuspendTenant
+type SuspendTenantResponse200Headers struct {
+	ETag *string
+}
+
+type SuspendTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuspendTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuspendTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetTenantUsageResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -17833,6 +18468,66 @@ func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, id s
 		return nil, err
 	}
 	return ParseUpdateTenantResponse(rsp)
+}
+
+// ResumeTenantWithBodyWithResponse End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *ClientWithResponses) ResumeTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error) {
+	rsp, err := c.ResumeTenantWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeTenantResponse(rsp)
+}
+
+// ResumeTenantWithResponse End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *ClientWithResponses) ResumeTenantWithResponse(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error) {
+	rsp, err := c.ResumeTenant(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeTenantResponse(rsp)
+}
+
+// SuspendTenantWithBodyWithResponse Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *ClientWithResponses) SuspendTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error) {
+	rsp, err := c.SuspendTenantWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendTenantResponse(rsp)
+}
+
+// SuspendTenantWithResponse Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *ClientWithResponses) SuspendTenantWithResponse(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error) {
+	rsp, err := c.SuspendTenant(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendTenantResponse(rsp)
 }
 
 // GetTenantUsageWithResponse See where a tenant stands against its limits
@@ -22851,6 +23546,252 @@ func ParseUpdateTenantResponse(rsp *http.Response) (*UpdateTenantResponse, error
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeTenantResponse parses an HTTP response from a ResumeTenantWithResponse call
+func ParseResumeTenantResponse(rsp *http.Response) (*ResumeTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResumeTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuspendTenantResponse parses an HTTP response from a SuspendTenantWithResponse call
+func ParseSuspendTenantResponse(rsp *http.Response) (*SuspendTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuspendTenantResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -756,6 +756,46 @@ export interface paths {
         patch: operations["update-tenant"];
         trace?: never;
     };
+    "/api/v1/tenants/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the suspension of a tenant
+         * @description The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
+         */
+        post: operations["resume-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Suspend a tenant
+         * @description From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
+         */
+        post: operations["suspend-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/usage": {
         parameters: {
             query?: never;
@@ -1494,7 +1534,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             /** @enum {string} */
-            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled";
+            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled";
         };
         EventData: {
             /**
@@ -1502,6 +1542,11 @@ export interface components {
              * @description Number of the attempt that it tells of, from 1
              */
             attempt?: number;
+            /**
+             * @description Of tenant.suspended: who suspended the tenant
+             * @enum {string}
+             */
+            by?: "operator" | "guardrail";
             /**
              * Format: int64
              * @description SMTP reply code of the attempt; absent when there was no answer
@@ -1513,6 +1558,8 @@ export interface components {
              * @example 2026-11-24
              */
             day?: string;
+            /** @description Of tenant.suspended: what was queued goes out first */
+            drain?: boolean;
             /** @example msg_01h455vb4pex5vsknk084sn02q */
             emailId?: string;
             /** @example 5.1.1 */
@@ -1541,7 +1588,7 @@ export interface components {
              */
             percent?: number;
             /**
-             * @description Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)
+             * @description Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said
              * @example gone
              */
             reason?: string;
@@ -1642,8 +1689,12 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings: components["schemas"]["Settings"];
-            /** @enum {string} */
-            status: "provisioning" | "active" | "deleting";
+            /**
+             * @description draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+             * @enum {string}
+             */
+            status: "provisioning" | "active" | "draining" | "suspended" | "deleting";
+            suspension: components["schemas"]["Suspension"];
             /** Format: date-time */
             updatedAt: string;
             usage: components["schemas"]["TenantSummary"];
@@ -2084,6 +2135,13 @@ export interface components {
              */
             scheduledAt: string;
         };
+        ResumeTenant: {
+            /**
+             * @description End the suspension by this one, and leave the other as it is; absent: end both
+             * @enum {string}
+             */
+            only?: "operator" | "guardrail";
+        };
         RotateAPIKey: {
             /**
              * Format: date-time
@@ -2229,6 +2287,29 @@ export interface components {
              */
             weight?: number | null;
         };
+        SuspendTenant: {
+            /** @description Let what is queued go out first; false: nothing more leaves within 2 seconds */
+            drain?: boolean;
+            /**
+             * @description One line; the tenant reads it in its event tenant.suspended
+             * @example invoices are not paid
+             */
+            reason: string;
+        };
+        Suspension: {
+            /** @description A guardrail has, since too much bounced or was complained about; null: none has */
+            guardrail: components["schemas"]["SuspensionFlag"];
+            /** @description An operator has suspended it; null: none has */
+            operator: components["schemas"]["SuspensionFlag"];
+        };
+        SuspensionFlag: {
+            /** @description What was queued before goes out first; meanwhile the status is draining */
+            drain: boolean;
+            /** @example invoices are not paid */
+            reason: string;
+            /** Format: date-time */
+            since: string;
+        } | null;
         Template: {
             /**
              * Format: date-time
@@ -2339,8 +2420,12 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings: components["schemas"]["Settings"];
-            /** @enum {string} */
-            status: "provisioning" | "active" | "deleting";
+            /**
+             * @description draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+             * @enum {string}
+             */
+            status: "provisioning" | "active" | "draining" | "suspended" | "deleting";
+            suspension: components["schemas"]["Suspension"];
             /** Format: date-time */
             updatedAt: string;
         };
@@ -2437,10 +2522,10 @@ export interface components {
             at: string;
             attempt?: components["schemas"]["Attempt"];
             /**
-             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
              * @enum {string}
              */
-            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held";
+            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held" | "tenant_suspended";
             /** @example ada@example.com */
             recipient?: string;
             /**
@@ -5235,7 +5320,7 @@ export interface operations {
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -5335,7 +5420,7 @@ export interface operations {
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -8036,6 +8121,278 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resume-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ResumeTenant"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "suspend-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuspendTenant"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
