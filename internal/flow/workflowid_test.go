@@ -20,6 +20,7 @@ func TestWorkflowID_RoundTrip(t *testing.T) {
 		},
 		flow.ProvisionTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "provision"},
 		flow.DeleteTenantID("acme-corp"):    {Kind: "tenant", TenantID: "acme-corp", Entity: "delete"},
+		flow.SuspendTenantID("acme-corp"):   {Kind: "tenant", TenantID: "acme-corp", Entity: "suspend"},
 	} {
 		got, err := flow.ParseWorkflowID(text)
 		require.NoError(t, err)
