@@ -59,8 +59,8 @@ func (f *Fence) Look(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// stops reports whether nothing of a tenant goes out.
-func (f *Fence) stops(tenantID string) bool {
+// Stops reports whether nothing of a tenant goes out.
+func (f *Fence) Stops(tenantID string) bool {
 	if f == nil {
 		return false
 	}

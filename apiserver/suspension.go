@@ -85,11 +85,11 @@ func checkReason(reason string) error {
 
 func (s *Server) resumeTenant(ctx context.Context, in *struct {
 	TenantPath
-	Body ResumeTenant `required:"false"`
+	Body *ResumeTenant
 },
 ) (*resource[Tenant], error) {
 	which := tenant.Suspenders
-	if in.Body.Only != "" {
+	if in.Body != nil && in.Body.Only != "" {
 		which = []tenant.Suspender{tenant.Suspender(in.Body.Only)}
 	}
 	t, err := s.Store.Resume(ctx, in.ID, which...)

@@ -60,6 +60,11 @@ type fakeLifecycle struct {
 	finished  int
 	rechecked []activities.RecheckDispatchesInput
 	recheck   func() // what else a recheck does
+
+	stands   func(look int) activities.DrainTenantResult
+	looks    int
+	woken    int
+	followed []int64 // versions
 }
 
 func (f *fakeLifecycle) ActivateTenant(_ context.Context, in activities.ActivateTenantInput) error {
@@ -81,6 +86,21 @@ func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.Delete
 func (f *fakeLifecycle) FinishDeletion(context.Context, activities.FinishDeletionInput) (activities.FinishDeletionResult, error) {
 	f.finished++
 	return activities.FinishDeletionResult{Finished: f.finish(f.finished)}, nil
+}
+
+func (f *fakeLifecycle) DrainTenant(context.Context, activities.DrainTenantInput) (activities.DrainTenantResult, error) {
+	f.looks++
+	return f.stands(f.looks), nil
+}
+
+func (f *fakeLifecycle) WakeBulkSends(context.Context, activities.WakeBulkSendsInput) error {
+	f.woken++
+	return nil
+}
+
+func (f *fakeLifecycle) FollowSuspension(_ context.Context, in activities.FollowSuspensionInput) error {
+	f.followed = append(f.followed, in.Version)
+	return nil
 }
 
 func (f *fakeLifecycle) RecheckDispatches(_ context.Context, in activities.RecheckDispatchesInput) error {

@@ -22,6 +22,7 @@ func TestWorkflowID_RoundTrip(t *testing.T) {
 		flow.DeleteTenantID("acme-corp", deletion): {
 			Kind: "tenant", TenantID: "acme-corp", Entity: id.Deletion.Format(deletion),
 		},
+		flow.SuspendTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "suspend"},
 	} {
 		got, err := flow.ParseWorkflowID(text)
 		require.NoError(t, err)
