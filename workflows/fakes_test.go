@@ -56,6 +56,10 @@ type fakeLifecycle struct {
 	end       func(call int) int
 	ended     []int
 	tables    []string
+	grace     func(call int) activities.EndGraceResult // nil: there is none
+	graces    int
+	left      func(count int) int64 // nil: nothing
+	counted   int
 	finish    func(call int) bool
 	finished  int
 	rechecked []activities.RecheckDispatchesInput
@@ -76,6 +80,22 @@ func (f *fakeLifecycle) EndTenantWorkflows(context.Context, activities.EndTenant
 	n := f.end(len(f.ended))
 	f.ended = append(f.ended, n)
 	return activities.EndTenantWorkflowsResult{Workflows: n}, nil
+}
+
+func (f *fakeLifecycle) EndGrace(context.Context, activities.EndGraceInput) (activities.EndGraceResult, error) {
+	f.graces++
+	if f.grace == nil {
+		return activities.EndGraceResult{Status: "running"}, nil
+	}
+	return f.grace(f.graces), nil
+}
+
+func (f *fakeLifecycle) CountDeletion(context.Context, activities.CountDeletionInput) (activities.CountDeletionResult, error) {
+	f.counted++
+	if f.counted == 1 || f.left == nil {
+		return activities.CountDeletionResult{}, nil
+	}
+	return activities.CountDeletionResult{Rows: f.left(f.counted)}, nil
 }
 
 func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.DeleteTenantRowsInput) (activities.DeleteTenantRowsResult, error) {

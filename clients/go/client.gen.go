@@ -426,7 +426,6 @@ func (e EventDataBy) Valid() bool {
 	}
 }
 
-<<<<<<< HEAD
 // Defines values for EventDataCause.
 const (
 	Burst    EventDataCause = "burst"
@@ -451,8 +450,6 @@ func (e EventDataCause) Valid() bool {
 	}
 }
 
-=======
->>>>>>> w-susp
 // Defines values for EventDataKind.
 const (
 	EventDataKindBcc EventDataKind = "bcc"
@@ -2087,7 +2084,6 @@ type EventData struct {
 	// Attempt Number of the attempt that it tells of, from 1
 	Attempt *int64 `json:"attempt,omitempty"`
 
-<<<<<<< HEAD
 	// Automated Of email.opened and email.clicked: it is taken for a machine's, see cause
 	Automated *bool `json:"automated,omitempty"`
 
@@ -2097,11 +2093,6 @@ type EventData struct {
 	// Cause Why it is taken for a machine's
 	Cause *EventDataCause `json:"cause,omitempty"`
 
-=======
-	// By Of tenant.suspended: who suspended the tenant
-	By *EventDataBy `json:"by,omitempty"`
-
->>>>>>> w-susp
 	// Code SMTP reply code of the attempt; absent when there was no answer
 	//
 	// Examples: 250
@@ -2189,12 +2180,9 @@ type EventData struct {
 // EventDataBy Of tenant.suspended: who suspended the tenant
 type EventDataBy string
 
-<<<<<<< HEAD
 // EventDataCause Why it is taken for a machine's
 type EventDataCause string
 
-=======
->>>>>>> w-susp
 // EventDataKind defines model for EventData.Kind.
 type EventDataKind string
 
@@ -2921,7 +2909,6 @@ type SuspensionFlag struct {
 	Since  time.Time `json:"since"`
 }
 
-<<<<<<< HEAD
 // TableProgress defines model for TableProgress.
 type TableProgress struct {
 	// Deleted Rows deleted so far
@@ -2931,8 +2918,6 @@ type TableProgress struct {
 	Total *int64 `json:"total"`
 }
 
-=======
->>>>>>> w-susp
 // Template defines model for Template.
 type Template struct {
 	// CreatedAt Of the template
@@ -4880,7 +4865,6 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-<<<<<<< HEAD
 	// RestoreTenant Restore a tenant that is in the grace of its deletion
 	//
 	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
@@ -4891,11 +4875,6 @@ type ClientInterface interface {
 	// ResumeTenantWithBody End the suspension of a tenant
 	//
 	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// ResumeTenantWithBody End the suspension of a tenant
-	//
-	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4904,11 +4883,7 @@ type ClientInterface interface {
 
 	// ResumeTenant End the suspension of a tenant
 	//
-<<<<<<< HEAD
 	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4917,11 +4892,7 @@ type ClientInterface interface {
 
 	// SuspendTenantWithBody Suspend a tenant
 	//
-<<<<<<< HEAD
 	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4930,11 +4901,7 @@ type ClientInterface interface {
 
 	// SuspendTenant Suspend a tenant
 	//
-<<<<<<< HEAD
 	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -6323,7 +6290,6 @@ func (c *Client) UpdateTenant(ctx context.Context, id string, params *UpdateTena
 	return c.Client.Do(req)
 }
 
-<<<<<<< HEAD
 // RestoreTenant Restore a tenant that is in the grace of its deletion
 //
 // The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
@@ -6344,11 +6310,6 @@ func (c *Client) RestoreTenant(ctx context.Context, id string, params *RestoreTe
 // ResumeTenantWithBody End the suspension of a tenant
 //
 // The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// ResumeTenantWithBody End the suspension of a tenant
-//
-// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes any type of body and a specified content type.
 //
@@ -6367,11 +6328,7 @@ func (c *Client) ResumeTenantWithBody(ctx context.Context, id string, contentTyp
 
 // ResumeTenant End the suspension of a tenant
 //
-<<<<<<< HEAD
 // The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6390,11 +6347,7 @@ func (c *Client) ResumeTenant(ctx context.Context, id string, body ResumeTenantJ
 
 // SuspendTenantWithBody Suspend a tenant
 //
-<<<<<<< HEAD
 // From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes any type of body and a specified content type.
 //
@@ -6413,11 +6366,7 @@ func (c *Client) SuspendTenantWithBody(ctx context.Context, id string, contentTy
 
 // SuspendTenant Suspend a tenant
 //
-<<<<<<< HEAD
 // From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes a body of the `application/json` content type.
 //
@@ -10392,7 +10341,6 @@ func NewUpdateTenantRequestWithBody(server string, id string, params *UpdateTena
 	return req, nil
 }
 
-<<<<<<< HEAD
 // NewRestoreTenantRequest constructs an http.Request for the RestoreTenant method
 func NewRestoreTenantRequest(server string, id string, params *RestoreTenantParams) (*http.Request, error) {
 	var err error
@@ -10442,8 +10390,6 @@ func NewRestoreTenantRequest(server string, id string, params *RestoreTenantPara
 	return req, nil
 }
 
-=======
->>>>>>> w-susp
 // NewResumeTenantRequest calls the generic ResumeTenant builder with application/json body
 func NewResumeTenantRequest(server string, id string, body ResumeTenantJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -11946,7 +11892,6 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenantWithResponse(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
 
-<<<<<<< HEAD
 	// RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
 	//
 	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
@@ -11959,11 +11904,6 @@ type ClientWithResponsesInterface interface {
 	// ResumeTenantWithBodyWithResponse End the suspension of a tenant
 	//
 	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// ResumeTenantWithBodyWithResponse End the suspension of a tenant
-	//
-	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11972,11 +11912,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeTenantWithResponse End the suspension of a tenant
 	//
-<<<<<<< HEAD
 	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11985,11 +11921,7 @@ type ClientWithResponsesInterface interface {
 
 	// SuspendTenantWithBodyWithResponse Suspend a tenant
 	//
-<<<<<<< HEAD
 	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11998,11 +11930,7 @@ type ClientWithResponsesInterface interface {
 
 	// SuspendTenantWithResponse Suspend a tenant
 	//
-<<<<<<< HEAD
 	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -18026,7 +17954,6 @@ func (r UpdateTenantResponse) ContentType() string {
 	return ""
 }
 
-<<<<<<< HEAD
 // RestoreTenantResponse200Headers the declared response headers of an HTTP 200 response for RestoreTenant
 type RestoreTenantResponse200Headers struct {
 	ETag *string
@@ -18145,8 +18072,6 @@ func (r RestoreTenantResponse) ContentType() string {
 	return ""
 }
 
-=======
->>>>>>> w-susp
 // ResumeTenantResponse200Headers the declared response headers of an HTTP 200 response for ResumeTenant
 type ResumeTenantResponse200Headers struct {
 	ETag *string
@@ -20682,7 +20607,6 @@ func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, id s
 	return ParseUpdateTenantResponse(rsp)
 }
 
-<<<<<<< HEAD
 // RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
 //
 // The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
@@ -20701,11 +20625,6 @@ func (c *ClientWithResponses) RestoreTenantWithResponse(ctx context.Context, id 
 // ResumeTenantWithBodyWithResponse End the suspension of a tenant
 //
 // The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// ResumeTenantWithBodyWithResponse End the suspension of a tenant
-//
-// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20720,11 +20639,7 @@ func (c *ClientWithResponses) ResumeTenantWithBodyWithResponse(ctx context.Conte
 
 // ResumeTenantWithResponse End the suspension of a tenant
 //
-<<<<<<< HEAD
 // The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20739,11 +20654,7 @@ func (c *ClientWithResponses) ResumeTenantWithResponse(ctx context.Context, id s
 
 // SuspendTenantWithBodyWithResponse Suspend a tenant
 //
-<<<<<<< HEAD
 // From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20758,11 +20669,7 @@ func (c *ClientWithResponses) SuspendTenantWithBodyWithResponse(ctx context.Cont
 
 // SuspendTenantWithResponse Suspend a tenant
 //
-<<<<<<< HEAD
 // From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
-=======
-// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`.
->>>>>>> w-susp
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26338,7 +26245,6 @@ func ParseUpdateTenantResponse(rsp *http.Response) (*UpdateTenantResponse, error
 	return response, nil
 }
 
-<<<<<<< HEAD
 // ParseRestoreTenantResponse parses an HTTP response from a RestoreTenantWithResponse call
 func ParseRestoreTenantResponse(rsp *http.Response) (*RestoreTenantResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -26448,8 +26354,6 @@ func ParseRestoreTenantResponse(rsp *http.Response) (*RestoreTenantResponse, err
 	return response, nil
 }
 
-=======
->>>>>>> w-susp
 // ParseResumeTenantResponse parses an HTTP response from a ResumeTenantWithResponse call
 func ParseResumeTenantResponse(rsp *http.Response) (*ResumeTenantResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)

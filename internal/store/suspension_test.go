@@ -123,7 +123,7 @@ func TestSuspend_LeavesTheRestToChange(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, listed, 1)
 	require.Equal(t, flags, listed[0].Suspension)
-	_, err = b.BeginDeletion(t.Context(), acme)
+	_, err = b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err, "it can be deleted")
 }
 
