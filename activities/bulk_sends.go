@@ -33,6 +33,8 @@ type TakeChunkResult struct {
 	Open   int       `json:"open"`  // recipients that were queued or being sent before
 	Left   int       `json:"left"`  // lines that are not taken
 	NextAt time.Time `json:"nextAt"`
+
+	Suspended bool `json:"suspended,omitempty"` // the tenant is, so nothing was taken
 }
 
 // TakeChunk makes a dispatch of the next chunk of a bulk send, and starts its workflow. A
@@ -43,7 +45,7 @@ func (b *BulkSends) TakeChunk(ctx context.Context, in TakeChunkInput) (TakeChunk
 	if err != nil {
 		return TakeChunkResult{}, activityError(err)
 	}
-	result := TakeChunkResult{Status: string(step.Status), Open: step.Open, Left: step.Left, NextAt: step.NextAt}
+	result := TakeChunkResult{Status: string(step.Status), Open: step.Open, Left: step.Left, NextAt: step.NextAt, Suspended: step.Stopped}
 	if step.Dispatch == nil {
 		return result, nil
 	}

@@ -5,6 +5,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -50,6 +51,7 @@ type Delivery struct {
 	Transport Transport
 	Permits   *Permits
 	Turns     *Turns       // at the transport
+	Fence     *Fence       // stops what is under way of a suspended tenant; nil: nothing does
 	Inline    *flow.Inline // counts deliveries inside workflow tasks; nil: there are none
 	Log       *slog.Logger
 }
@@ -67,6 +69,7 @@ const (
 	ReasonRetry     = "another attempt"
 	ReasonRateLimit = "the rate limit"
 	ReasonTransport = "a mail server"
+	ReasonSuspended = "the end of the tenant's suspension"
 )
 
 // DeliverResult counts the recipients of the dispatch by where they stand.
@@ -99,13 +102,23 @@ func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult,
 	}
 	defer heartbeat(ctx)()
 	t, err := d.Store.Tenant(ctx, in.TenantID)
-	if fault.KindOf(err) == fault.NotFound || t.Status == tenant.Deleting {
+	if fault.KindOf(err) == fault.NotFound {
 		return DeliverResult{TenantGone: true}, nil
+	}
+	if err == nil && t.Status == tenant.Deleting { // in its grace the mail waits: the tenant may be restored
+		var waits bool
+		if waits, err = d.Store.InGrace(ctx, t.ID); err == nil && !waits {
+			return DeliverResult{TenantGone: true}, nil
+		}
 	}
 	if err != nil {
 		return DeliverResult{}, activityError(err)
 	}
 	run := delivery{Delivery: d, in: in, tenant: t}
+	if !tenant.GoesOut(t.Status) {
+		run.suspended = time.Now().Add(suspendedLook)
+		return run.result(ctx)
+	}
 	if err := run.deliver(ctx); err != nil {
 		return DeliverResult{}, activityError(err)
 	}
@@ -120,6 +133,8 @@ type delivery struct {
 	blocked time.Time // nothing can be done before this
 	reason  string    // why
 	more    bool      // the turn was over before the work was
+
+	suspended time.Time // nothing goes out, and when to look again; zero: it does
 }
 
 func (r *delivery) deliver(ctx context.Context) error {
@@ -148,7 +163,12 @@ func (r *delivery) deliver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.send(ctx, due[:permits.Count()], permits); err != nil {
+		err = r.send(ctx, due[:permits.Count()], permits)
+		if errors.Is(err, errSuspended) {
+			r.suspended = time.Now().Add(stoppedLook)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if permits.Count() < len(due) && !r.morePermits(permits) {
@@ -239,6 +259,9 @@ func (r *delivery) result(ctx context.Context) (DeliverResult, error) {
 		if result.NextAt.IsZero() || at.Before(result.NextAt) {
 			result.NextAt, result.Reason = at, r.reason
 		}
+	}
+	if !r.suspended.IsZero() {
+		result.NextAt, result.Reason = r.suspended, ReasonSuspended
 	}
 	return result, nil
 }

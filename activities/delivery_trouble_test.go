@@ -182,12 +182,44 @@ func TestDeliver_TenantGone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, tenant.Settings{})
 	in := b.dispatch(newEmail("ada@example.com"))
-	_, err := b.Store.BeginDeletion(t.Context(), acme)
+	_, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	require.Equal(t, activities.DeliverResult{TenantGone: true}, b.deliver(in), "deleting")
 	in.TenantID = "nobody"
 	require.Equal(t, activities.DeliverResult{TenantGone: true}, b.deliver(in), "not there")
 	require.Empty(t, b.mails())
+}
+
+// In the grace of its deletion the mail of a tenant stays as it is; when the grace is over, nothing is left to wait for.
+func TestDeliver_TenantInGrace(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	e := newEmail("ada@example.com")
+	in := b.dispatch(e)
+	grace := time.Hour
+	d, err := b.Store.BeginDeletion(t.Context(), acme, &grace)
+	require.NoError(t, err)
+	waits := b.deliver(in)
+	require.False(t, waits.TenantGone)
+	require.Equal(t, 1, waits.Queued)
+	require.Empty(t, b.mails())
+	require.Equal(t, email.Queued, b.recipients(e)["ada@example.com"].Status)
+
+	_, _, err = b.Store.RestoreTenant(t.Context(), acme)
+	require.NoError(t, err)
+	require.Equal(t, 1, b.deliver(in).Sent)
+	_, err = b.Store.BeginDeletion(t.Context(), acme, &grace)
+	require.NoError(t, err)
+	b.exec(`UPDATE tenant_deletions SET grace_ends_at = now() WHERE status = 'scheduled'`)
+	_, err = b.Store.EndGrace(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.False(t, b.deliver(in).TenantGone, "of the first deletion, which is over")
+	var open store.Deletion
+	open, err = b.Store.BeginDeletion(t.Context(), acme, nil)
+	require.NoError(t, err)
+	_, err = b.Store.EndGrace(t.Context(), open.ID)
+	require.NoError(t, err)
+	require.True(t, b.deliver(in).TenantGone)
 }
 
 func TestDeliver_DatabaseAwayIsTriedAgain(t *testing.T) {

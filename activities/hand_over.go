@@ -159,6 +159,10 @@ func (r *delivery) attempt(
 	if err := permits.Wait(ctx, r.Turns.Of(r.in.TenantID, r.tenant.Settings.FairShare())); err != nil {
 		return putBack(recipient, number, "interrupted", "interrupted before the hand-over"), err
 	}
+	if r.Fence.Stops(r.in.TenantID) {
+		r.Turns.Done()
+		return stopped(o), errSuspended
+	}
 	a := r.Transport.Send(ctx, envelope, msg.bytes)
 	r.Turns.Done()
 	if a.NotTried {

@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
@@ -11,8 +13,12 @@ import (
 	"github.com/mailtura/mailtura/internal/telemetry"
 )
 
-// deleteChunk is how many rows one transaction deletes: short locks, little to repeat.
-const deleteChunk = 2000
+const (
+	// deleteChunk is how many rows one transaction deletes: short locks, little to repeat.
+	deleteChunk = 2000
+	// deleteShare keeps a deletion to a part of the time, so that the database has most of it for who sends.
+	deleteShare = 2
+)
 
 // TenantTables are the tables that DeleteTenantRows knows, in the order to empty them.
 var TenantTables = store.TenantTables
@@ -37,9 +43,10 @@ func (l *Lifecycle) ActivateTenant(ctx context.Context, in ActivateTenantInput) 
 	return nil
 }
 
-// EndTenantWorkflowsInput names the tenant.
+// EndTenantWorkflowsInput names the tenant and its deletion.
 type EndTenantWorkflowsInput struct {
-	TenantID string `json:"tenantId"`
+	TenantID   string    `json:"tenantId"`
+	DeletionID uuid.UUID `json:"deletionId"`
 }
 
 // EndTenantWorkflowsResult says how many workflows were ended.
@@ -50,11 +57,72 @@ type EndTenantWorkflowsResult struct {
 // EndTenantWorkflows terminates the tenant's workflows, but for the one that deletes it.
 func (l *Lifecycle) EndTenantWorkflows(ctx context.Context, in EndTenantWorkflowsInput) (EndTenantWorkflowsResult, error) {
 	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	d, err := l.Store.Deletion(ctx, in.DeletionID)
+	if err != nil {
+		return EndTenantWorkflowsResult{}, activityError(err)
+	}
+	if d.Status != store.DeletionRunning { // an attempt that was forgotten: the workflows are another tenant's
+		return EndTenantWorkflowsResult{}, nil
+	}
 	ended, err := l.Flow.EndTenantWorkflows(ctx, in.TenantID, func(n int) { activity.RecordHeartbeat(ctx, n) })
 	if err != nil {
 		return EndTenantWorkflowsResult{}, activityError(err)
 	}
 	return EndTenantWorkflowsResult{Workflows: ended}, nil
+}
+
+// EndGraceInput names the tenant and its deletion.
+type EndGraceInput struct {
+	TenantID   string    `json:"tenantId"`
+	DeletionID uuid.UUID `json:"deletionId"`
+}
+
+// EndGraceResult says where the deletion stands.
+type EndGraceResult struct {
+	Status string    `json:"status"`
+	EndsAt time.Time `json:"endsAt"` // of the grace while the deletion is scheduled
+}
+
+// EndGrace starts the deletion if its grace is over. Whether it is, and whether the tenant was restored, only the
+// deletion's row says.
+func (l *Lifecycle) EndGrace(ctx context.Context, in EndGraceInput) (EndGraceResult, error) {
+	d, err := l.Store.EndGrace(telemetry.WithTenant(ctx, in.TenantID), in.DeletionID)
+	if err != nil {
+		return EndGraceResult{}, activityError(err)
+	}
+	result := EndGraceResult{Status: string(d.Status)}
+	if d.Status == store.DeletionScheduled {
+		result.EndsAt = *d.GraceEndsAt
+	}
+	return result, nil
+}
+
+// CountDeletionInput names the tenant and its deletion.
+type CountDeletionInput struct {
+	TenantID   string    `json:"tenantId"`
+	DeletionID uuid.UUID `json:"deletionId"`
+}
+
+// CountDeletionResult counts the rows that there are.
+type CountDeletionResult struct {
+	Rows int64 `json:"rows"` // in all tables together
+}
+
+// CountDeletion counts what there is of the tenant in every table. The first count is what progress is shown against.
+func (l *Lifecycle) CountDeletion(ctx context.Context, in CountDeletionInput) (CountDeletionResult, error) {
+	ctx = telemetry.WithTenant(ctx, in.TenantID)
+	defer heartbeat(ctx)()
+	counts, err := l.Store.CountDeletion(ctx, in.TenantID, in.DeletionID)
+	if err != nil {
+		return CountDeletionResult{}, activityError(err)
+	}
+	var result CountDeletionResult
+	for table, n := range counts {
+		if !slices.Contains(store.GoWithTenant, table) {
+			result.Rows += n
+		}
+	}
+	return result, nil
 }
 
 // DeleteTenantRowsInput names a table of a tenant.
@@ -80,6 +148,7 @@ func (l *Lifecycle) DeleteTenantRows(ctx context.Context, in DeleteTenantRowsInp
 		}
 	}
 	for {
+		began := time.Now()
 		deleted, err := l.Store.DeleteTenantRows(ctx, in.TenantID, in.DeletionID, in.Table, deleteChunk)
 		if err != nil {
 			return result, activityError(err)
@@ -91,6 +160,19 @@ func (l *Lifecycle) DeleteTenantRows(ctx context.Context, in DeleteTenantRowsInp
 			result.Rows[table] += n
 		}
 		activity.RecordHeartbeat(ctx, result)
+		if err := pause(ctx, deleteShare*time.Since(began)); err != nil {
+			return result, activityError(err)
+		}
+	}
+}
+
+// pause waits, unless the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

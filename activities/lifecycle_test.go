@@ -36,7 +36,7 @@ func TestActivateTenant(t *testing.T) {
 func TestActivateTenant_LeavesADeletionAlone(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, tenant.Settings{})
-	_, err := b.Store.BeginDeletion(t.Context(), acme)
+	_, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	l := &activities.Lifecycle{Store: b.Store}
 	_, err = newActivityEnvironment(t, l).ExecuteActivity(l.ActivateTenant, activities.ActivateTenantInput{TenantID: acme})
@@ -69,7 +69,7 @@ func TestDeleteTenantRows(t *testing.T) {
 	b.exec(`INSERT INTO daily_usage (tenant_id, day, reserved) SELECT $1, date '2000-01-01' + n, 1 FROM generate_series(1, $2) n`, acme, rows)
 	b.exec(`INSERT INTO tenants SELECT (json_populate_record(t, '{"id":"other"}')).* FROM tenants t WHERE id = $1`, acme)
 	b.exec(`INSERT INTO daily_usage (tenant_id, day, reserved) VALUES ('other', '2000-01-01', 1)`)
-	deletion, err := b.Store.BeginDeletion(t.Context(), acme)
+	deletion, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	l := &activities.Lifecycle{Store: b.Store}
 	in := activities.DeleteTenantRowsInput{TenantID: acme, DeletionID: deletion.ID, Table: "daily_usage"}
@@ -102,7 +102,7 @@ func TestFinishDeletion(t *testing.T) {
 	_, err := b.Store.CreateTenantKey(t.Context(), acme, store.NewKey{Name: "k", Key: apikey.New(apikey.Tenant)})
 	require.NoError(t, err)
 	b.deliver(b.dispatch(newEmail("ada@example.com", "x+bounce@example.com")))
-	deletion, err := b.Store.BeginDeletion(t.Context(), acme)
+	deletion, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	l := &activities.Lifecycle{Store: b.Store}
 	require.False(t, finish(t, l, deletion.ID), "rows are left")
@@ -116,7 +116,7 @@ func TestFinishDeletion(t *testing.T) {
 	}
 	record, err := b.Store.Deletion(t.Context(), deletion.ID)
 	require.NoError(t, err)
-	require.True(t, record.Completed)
+	require.Equal(t, store.DeletionCompleted, record.Status)
 	require.Equal(t, int64(2), record.Rows["recipients"])
 	require.Equal(t, int64(2), record.Rows["attempts"])
 	_, err = b.Store.Tenant(t.Context(), acme)

@@ -29,6 +29,7 @@ func (b *bundle) entries(query string) []apiserver.AuditEntry {
 // administrative are the operations that the audit log tells of, with what it says.
 var administrative = map[string]string{
 	"create-tenant": "tenant.create", "update-tenant": "tenant.update", "delete-tenant": "tenant.delete",
+	"suspend-tenant": "tenant.suspend", "resume-tenant": "tenant.resume",
 	"create-api-key": "api_key.create", "rotate-api-key": "api_key.rotate", "revoke-api-key": "api_key.revoke",
 	"create-operator-key": "operator_key.create", "rotate-operator-key": "operator_key.rotate", "revoke-operator-key": "operator_key.revoke",
 	"create-template": "template.create", "update-template": "template.update", "delete-template": "template.delete",
@@ -81,7 +82,7 @@ func TestAudit_ByTheAPI(t *testing.T) {
 	ask(200, http.MethodPut, templatesPath+"/hi", theirs, `{"text":"other words"}`)
 	ask(204, http.MethodDelete, templatesPath+"/hi", theirs, nil)
 	ask(201, http.MethodPost, v1+"/webhooks", theirs, `{"url":"https://hook.example/","events":["*"]}`)
-	hook := v1 + "/webhooks/" + must[apiserver.Webhook](b, 201, http.MethodPost, v1+"/webhooks", theirs, `{"url":"https://hook.example/","events":["*"]}`).ID
+	hook := v1 + "/webhooks/" + must[apiserver.NewWebhook](b, 201, http.MethodPost, v1+"/webhooks", theirs, `{"url":"https://hook.example/","events":["*"]}`).ID
 	ask(200, http.MethodPatch, hook, theirs, `{"enabled":false}`)
 	ask(200, http.MethodPost, hook+"/rotate-secret", theirs, nil)
 	ask(204, http.MethodDelete, hook, theirs, nil)

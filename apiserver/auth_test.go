@@ -72,7 +72,7 @@ func TestAuth_BadKeysLookAlike(t *testing.T) {
 	revoked := must[apiserver.NewAPIKey](b, http.StatusCreated, http.MethodPost, v1+"/api-keys", key, apiserver.CreateAPIKey{Name: "old"})
 	require.Equal(t, http.StatusNoContent, b.ask(http.MethodDelete, v1+"/api-keys/"+revoked.ID, key, nil).Status)
 	deleting := b.tenant("deleting", tenant.Settings{})
-	_, err := b.store.BeginDeletion(t.Context(), "deleting")
+	_, err := b.store.BeginDeletion(t.Context(), "deleting", nil)
 	require.NoError(t, err)
 	expired := apikey.New(apikey.Tenant)
 	_, err = b.store.CreateTenantKey(t.Context(), acme, store.NewKey{Name: "past", Key: expired, ExpiresAt: ptr(time.Now().Add(-time.Second))})
@@ -90,7 +90,7 @@ func TestAuth_BadKeysLookAlike(t *testing.T) {
 func TestAuth_KeyOfADeletingTenant(t *testing.T) {
 	t.Parallel()
 	b, _ := newAcme(t, tenant.Settings{})
-	_, err := b.store.BeginDeletion(t.Context(), acme)
+	_, err := b.store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	late := b.key(acme)
 	b.ask(http.MethodGet, v1+"/emails", late, nil).problem(http.StatusUnauthorized, "invalid_key")

@@ -14,6 +14,7 @@ import (
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/telemetry"
+	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 const maxBatch = 1000
@@ -77,6 +78,9 @@ func (s *Server) sendBatch(ctx context.Context, in *struct {
 	Body batchBody
 },
 ) (*batchOutput, error) {
+	if err := tenant.MaySend(caller(ctx).Status); err != nil {
+		return nil, err
+	}
 	b := batch{results: make([]BatchResult, len(in.Body.Emails)), pins: pins{}}
 	for i, raw := range in.Body.Emails {
 		e, err := s.compileRaw(ctx, raw, b.pins)
@@ -100,7 +104,7 @@ func (s *Server) sendBatch(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if fault.CodeOf(receipts[0].Err) == "idempotency_key_in_progress" { // so have all
+	if code := fault.CodeOf(receipts[0].Err); code == "idempotency_key_in_progress" || code == "tenant_suspended" { // so have all
 		return nil, receipts[0].Err
 	}
 	return b.answer(ctx, s, receipts), nil

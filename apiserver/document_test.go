@@ -129,8 +129,8 @@ func (op operation) mediaType() string {
 // bodies has a good body for the operations for whose body the schema alone does not say enough.
 var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"create-tenant":    `{"name":"mine","domain":"b.example"}`,
-	"create-template":  `{"name":"mine","text":"mine"}`,
-	"update-template":  `{"text":"mine"}`,
+	"create-template":  `{"name":"mine","subject":"mine","text":"mine"}`,
+	"update-template":  `{"subject":"mine","text":"mine"}`,
 	"send-email":       `{"to":"a@example.com","subject":"mine","text":"mine"}`,
 	"create-bulk-send": `{"subject":"mine","text":"mine"}` + "\n" + `{"to":"a@example.com"}`,
 	"send-email-batch": `{"emails":[{"to":"a@example.com","subject":"mine","text":"mine"}]}`,

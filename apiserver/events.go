@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/event"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
@@ -18,12 +19,12 @@ import (
 // Event is a fact about a recipient or about a tenant.
 type Event struct {
 	ID        string    `json:"id" doc:"Ascends in the order of the log" example:"evt_0000000yqs800r0000000000b4"`
-	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,webhook.disabled"`
+	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled"`
 	Timestamp time.Time `json:"timestamp"`
 	Data      EventData `json:"data"`
 }
 
-// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a webhook in webhook.*.
+// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a suspension in tenant.*, of a webhook in webhook.*.
 type EventData struct {
 	EmailID       string     `json:"emailId,omitempty" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	RecipientID   string     `json:"recipientId,omitempty" example:"rcp_01h455vb4pex5vsknk084sn02q"`
@@ -50,7 +51,9 @@ type EventData struct {
 	Used          *int       `json:"used,omitempty" doc:"Of quota.*: recipients reserved on the day"`
 	ResetsAt      *time.Time `json:"resetsAt,omitempty" doc:"Of quota.*: when the next day begins"`
 	WebhookID     string     `json:"webhookId,omitempty" doc:"Of webhook.*" example:"whk_01h455vb4pex5vsknk084sn02q"`
-	Reason        string     `json:"reason,omitempty" doc:"Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)" example:"gone"`
+	Reason        string     `json:"reason,omitempty" doc:"Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said" example:"gone"`
+	By            string     `json:"by,omitempty" enum:"operator,guardrail" doc:"Of tenant.suspended: who suspended the tenant"`
+	Drain         *bool      `json:"drain,omitempty" doc:"Of tenant.suspended: what was queued goes out first"`
 	LastEventID   string     `json:"lastEventId,omitempty" doc:"Of webhook.disabled: the webhook was not called for events after this one" example:"evt_0000000yqs800r0000000000b4"`
 }
 
@@ -73,7 +76,7 @@ func (s *Server) listEvents(ctx context.Context, in *struct {
 	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
 	EmailID string   `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	After   string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
-	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,webhook.disabled" doc:"Only events of these types, separated by commas"`
+	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled" doc:"Only events of these types, separated by commas"`
 },
 ) (*body[EventList], error) {
 	after, err := eventCursor("query.after", in.After)
@@ -127,6 +130,9 @@ func showEvent(e store.Event) Event {
 	}
 	if w := e.Webhook; w != nil {
 		shown.Data = EventData{WebhookID: id.Webhook.Format(w.WebhookID), Reason: w.Reason, LastEventID: id.Event.Format(w.Cursor)}
+	}
+	if t := e.Tenant; t != nil && e.Type == event.TenantSuspended {
+		shown.Data = EventData{By: string(t.By), Reason: t.Reason, Drain: &t.Drain}
 	}
 	if m := e.Email; m != nil {
 		shown.Data = EventData{

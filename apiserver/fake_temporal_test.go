@@ -43,6 +43,16 @@ func (f *fakeTemporal) SignalWorkflow(_ context.Context, workflowID, _, name str
 	return nil
 }
 
+// SignalWithStartWorkflow remembers the signal.
+func (f *fakeTemporal) SignalWithStartWorkflow(
+	_ context.Context, workflowID, name string, _ any, options client.StartWorkflowOptions, _ any, _ ...any,
+) (client.WorkflowRun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, workflowID+" "+name)
+	return &fakeRun{options: options}, nil
+}
+
 type fakeRun struct {
 	client.WorkflowRun
 	run     func(options client.StartWorkflowOptions) error

@@ -48,8 +48,8 @@ func TestDeleteTenant(t *testing.T) {
 
 	shown := must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
 	require.NotNil(t, shown.Workflow)
-	require.Equal(t, flow.DeleteTenantID(acme), shown.Workflow.ID)
-	require.Equal(t, "run-of-"+flow.DeleteTenantID(acme), shown.Workflow.RunID)
+	require.Equal(t, "tenant/"+acme+"/"+d.ID, shown.Workflow.ID)
+	require.Equal(t, "run-of-"+shown.Workflow.ID, shown.Workflow.RunID)
 	require.True(t, strings.HasPrefix(shown.Workflow.URL, "http://temporal.example/namespaces/"+flow.Namespace+"/workflows/"), shown.Workflow.URL)
 	require.True(t, strings.HasSuffix(shown.Workflow.URL, "/history"), shown.Workflow.URL)
 }
@@ -79,7 +79,7 @@ func TestTenantDeletion_Completed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	shown := must[apiserver.TenantDeletion](b, http.StatusOK, http.MethodGet, location, b.operator, nil)
-	require.Equal(t, map[string]int64{"api_keys": 1}, shown.Rows)
+	require.Equal(t, map[string]apiserver.TableProgress{"api_keys": {Deleted: 1}}, shown.Progress)
 	finished, err := b.store.FinishDeletion(t.Context(), acme, deletionID)
 	require.NoError(t, err)
 	require.True(t, finished)

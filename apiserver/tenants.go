@@ -14,21 +14,20 @@ import (
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/flow"
-	"github.com/mailtura/mailtura/internal/id"
-	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 // Tenant is a tenant as the API shows it.
 type Tenant struct {
-	ID        string          `json:"id" example:"acme-corp"`
-	Name      string          `json:"name" example:"acme-corp"`
-	Domain    string          `json:"domain" example:"acme.com"`
-	Status    string          `json:"status" enum:"provisioning,active,deleting"`
-	Settings  tenant.Settings `json:"settings"`
-	CreatedAt time.Time       `json:"createdAt"`
-	UpdatedAt time.Time       `json:"updatedAt"`
+	ID         string          `json:"id" example:"acme-corp"`
+	Name       string          `json:"name" example:"acme-corp"`
+	Domain     string          `json:"domain" example:"acme.com"`
+	Status     string          `json:"status" enum:"provisioning,active,draining,suspended,deleting" doc:"draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either"`
+	Suspension Suspension      `json:"suspension"`
+	Settings   tenant.Settings `json:"settings"`
+	CreatedAt  time.Time       `json:"createdAt"`
+	UpdatedAt  time.Time       `json:"updatedAt"`
 }
 
 // CreateTenant is a tenant to be created.
@@ -73,12 +72,6 @@ func (s *Server) registerTenants() {
 		Description: "A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. " +
 			"Limits take effect on running sends.",
 	}, s.updateTenant)
-	register(s, forOperators(apikey.TenantsWrite), huma.Operation{
-		OperationID: "delete-tenant", Method: http.MethodDelete, Path: "/tenants/{id}", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary: "Delete a tenant and everything of it", Errors: []int{http.StatusNotFound},
-		Description: "At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. " +
-			"For a tenant that is being deleted already that is the deletion under way, whatever If-Match says.",
-	}, s.deleteTenant)
 }
 
 // provisionWait is how long creating a tenant waits for it to become active.
@@ -191,47 +184,10 @@ func mergeTenant(t *tenant.Tenant, patch []byte) error {
 	return t.Validate()
 }
 
-type deleteTenantOutput struct {
-	Location string `header:"Location" doc:"Path of the deletion"`
-	Body     TenantDeletion
-}
-
-func (s *Server) deleteTenant(ctx context.Context, in *struct {
-	TenantPath
-	IfMatchHeader
-},
-) (*deleteTenantOutput, error) {
-	d, err := s.Store.BeginDeletion(ctx, in.ID, func(t tenant.Tenant) error { return in.allows(showTenant(t)) })
-	s.known.forget()
-	if err != nil {
-		return nil, err
-	}
-	ctx = telemetry.WithTenant(ctx, in.ID)
-	if d.RunID == "" {
-		s.startDeletion(ctx, &d)
-	}
-	return &deleteTenantOutput{
-		Location: prefix + "/tenant-deletions/" + id.Deletion.Format(d.ID),
-		Body:     showDeletion(d),
-	}, nil
-}
-
-// startDeletion starts the workflow behind a fence that is set. When Temporal is away,
-// the next sweep starts it.
-func (s *Server) startDeletion(ctx context.Context, d *store.Deletion) {
-	runID, err := s.Flow.StartDeleteTenant(ctx, d.TenantID, d.ID)
-	if err == nil {
-		d.RunID = runID
-		err = s.Store.SetDeletionRun(ctx, d.ID, runID)
-	}
-	if err != nil {
-		s.log.WarnContext(ctx, "deletion is started by the next sweep", slog.Any("error", err))
-	}
-}
-
 func showTenant(t tenant.Tenant) Tenant {
 	return Tenant{
-		ID: t.ID, Name: t.Name, Domain: t.Domain, Status: string(t.Status), Settings: t.Settings,
+		ID: t.ID, Name: t.Name, Domain: t.Domain, Status: string(t.Status),
+		Suspension: showSuspension(t.Suspension), Settings: t.Settings,
 		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
 	}
 }

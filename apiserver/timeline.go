@@ -14,6 +14,7 @@ import (
 	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
+	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 // Timeline is the story of an email, oldest first.
@@ -31,7 +32,7 @@ type TimelineEntry struct {
 	Type      string     `json:"type" enum:"accepted,wait,dispatched,attempt,cancelled,expired" doc:"accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient"`
 	Recipient string     `json:"recipient,omitempty" example:"ada@example.com"`
 	Until     *time.Time `json:"until,omitempty" doc:"Of a wait: its end; absent where that is not known"`
-	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,retry,held" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome"`
+	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,retry,held,tenant_suspended" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension"`
 	Attempt   *Attempt   `json:"attempt,omitempty"`
 	Workflow  *Workflow  `json:"workflow,omitempty" doc:"Of dispatched"`
 }
@@ -73,19 +74,19 @@ func (s *Server) getTimeline(ctx context.Context, in *emailInput) (*body[Timelin
 	if err != nil {
 		return nil, err
 	}
-	return &body[Timeline]{s.showTimeline(caller(ctx).ID, story)}, nil
+	return &body[Timeline]{s.showTimeline(caller(ctx), story)}, nil
 }
 
-func (s *Server) showTimeline(tenantID string, story store.Story) Timeline {
+func (s *Server) showTimeline(of tenant.Tenant, story store.Story) Timeline {
 	e := story.EmailRecord
 	out := Timeline{EmailID: id.Email.Format(e.ID), Status: string(e.Status())}
 	out.Entries = append(out.Entries, TimelineEntry{At: e.CreatedAt.UTC(), Type: "accepted"})
 	if e.DispatchID != nil {
-		out.Workflow = s.workflow(flow.SendEmailsID(tenantID, *e.DispatchID), e.RunID)
+		out.Workflow = s.workflow(flow.SendEmailsID(of.ID, *e.DispatchID), e.RunID)
 		out.Entries = append(out.Entries, TimelineEntry{At: story.DispatchedAt.UTC(), Type: "dispatched", Workflow: out.Workflow})
 	}
 	for _, r := range e.Recipients {
-		out.Entries = append(out.Entries, recipientEntries(story, r)...)
+		out.Entries = append(out.Entries, recipientEntries(of, story, r)...)
 		if at := utc(r.NextAttemptAt); at != nil && (out.NextAttemptAt == nil || at.Before(*out.NextAttemptAt)) {
 			out.NextAttemptAt = at
 		}
@@ -95,7 +96,7 @@ func (s *Server) showTimeline(tenantID string, story store.Story) Timeline {
 }
 
 // recipientEntries are a recipient's waits and attempts, and its end where no attempt was that.
-func recipientEntries(story store.Story, r store.RecipientRecord) (entries []TimelineEntry) {
+func recipientEntries(of tenant.Tenant, story store.Story, r store.RecipientRecord) (entries []TimelineEntry) {
 	add := func(e TimelineEntry) {
 		e.At, e.Recipient = e.At.UTC(), r.Address.Addr
 		entries = append(entries, e)
@@ -109,6 +110,11 @@ func recipientEntries(story store.Story, r store.RecipientRecord) (entries []Tim
 			waitSince = *a.FinishedAt
 		}
 	}
+	waits := func(reason string, until *time.Time) {
+		for _, e := range openWaits(of, TimelineEntry{At: waitSince, Type: "wait", Reason: reason, Until: until}) {
+			add(e)
+		}
+	}
 	switch r.Status {
 	case email.Scheduled:
 		add(TimelineEntry{At: waitSince, Type: "wait", Reason: waitScheduled, Until: utc(story.ReleaseAt)})
@@ -120,9 +126,9 @@ func recipientEntries(story store.Story, r store.RecipientRecord) (entries []Tim
 		} else {
 			reason = "turn"
 		}
-		add(TimelineEntry{At: waitSince, Type: "wait", Reason: reason})
+		waits(reason, nil)
 	case email.Deferred:
-		add(TimelineEntry{At: waitSince, Type: "wait", Reason: "retry", Until: utc(r.NextAttemptAt)})
+		waits("retry", utc(r.NextAttemptAt))
 	case email.Unknown:
 		add(TimelineEntry{At: waitSince, Type: "wait", Reason: "held"})
 	case email.Cancelled, email.Expired:
@@ -132,10 +138,29 @@ func recipientEntries(story store.Story, r store.RecipientRecord) (entries []Tim
 	return entries
 }
 
+// openWaits are a wait that goes on, and the one for the end of the tenant's suspension that comes after it.
+func openWaits(of tenant.Tenant, wait TimelineEntry) []TimelineEntry {
+	since := of.Suspension.Since()
+	if of.Status != tenant.Suspended || (wait.Until != nil && wait.Until.After(time.Now())) {
+		return []TimelineEntry{wait}
+	}
+	if wait.Until != nil && wait.Until.After(since) {
+		since = *wait.Until
+	}
+	suspended := TimelineEntry{At: since, Type: "wait", Reason: waitSuspended}
+	if !since.After(wait.At) {
+		suspended.At = wait.At
+		return []TimelineEntry{suspended}
+	}
+	wait.Until = utc(&since)
+	return []TimelineEntry{wait, suspended}
+}
+
 // Why an email waits before its turn.
 const (
 	waitScheduled  = "scheduled"
 	waitDailyLimit = "daily_limit"
+	waitSuspended  = "tenant_suspended"
 )
 
 // firstWait is why an email was not sent when it was accepted.

@@ -64,7 +64,24 @@ func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
 			return err
 		}
 	}
+	if err := recoverSuspensions(ctx, s, f); err != nil {
+		return err
+	}
 	return recoverBulkSends(ctx, s, f)
+}
+
+// recoverSuspensions tells the workflows of suspensions that were changed, and not followed.
+func recoverSuspensions(ctx context.Context, s *store.Store, f *flow.Client) error {
+	tenants, err := s.Unfollowed(ctx, time.Now().Add(-recoverAfter))
+	if err != nil {
+		return err
+	}
+	for _, tenantID := range tenants {
+		if err := f.FollowSuspension(telemetry.WithTenant(ctx, tenantID), tenantID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recoverBulkSends starts the workflows of uploads that have ended, and cancels uploads

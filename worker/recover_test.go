@@ -85,9 +85,9 @@ func leftBehind(t *testing.T) (*store.Store, store.Deletion) {
 		_, err := s.CreateTenant(t.Context(), tenant.Tenant{ID: tenantID, Name: tenantID, Domain: "acme.com"})
 		require.NoError(t, err)
 	}
-	deletion, err := s.BeginDeletion(t.Context(), "leaving")
+	deletion, err := s.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
-	_, err = s.BeginDeletion(t.Context(), "fresh-leaving")
+	_, err = s.BeginDeletion(t.Context(), "fresh-leaving", nil)
 	require.NoError(t, err)
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
@@ -130,7 +130,7 @@ func TestRecover_StartsWhatWasLeftBehind(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 	end()
 	require.Equal(t, []start{
-		{flow.ProvisionTenantID("new"), flow.ControlQueue, "new"}, {flow.DeleteTenantID("leaving"), flow.ControlQueue, "leaving"},
+		{flow.ProvisionTenantID("new"), flow.ControlQueue, "new"}, {flow.DeleteTenantID("leaving", deletion.ID), flow.ControlQueue, "leaving"},
 	}, temporal.started())
 	require.Empty(t, records)
 }

@@ -30,9 +30,10 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // a name may be added, and only be taken away when no workflow that knows it runs any more.
 var golden = map[string][]string{
 	flow.ControlQueue: {
-		"activity ActivateTenant", "activity DeleteTenantRows", "activity EndTenantWorkflows", "activity FinishDeletion",
-		"activity RecheckDispatches", "activity TakeChunk",
-		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow TenantQuota",
+		"activity ActivateTenant", "activity CountDeletion", "activity DeleteTenantRows", "activity DrainTenant", "activity EndGrace",
+		"activity EndTenantWorkflows", "activity FinishDeletion",
+		"activity FollowSuspension", "activity RecheckDispatches", "activity TakeChunk", "activity WakeBulkSends",
+		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow SuspendTenant", "workflow TenantQuota",
 	},
 	flow.SendQueue:    {"activity Deliver", "workflow SendEmails"},
 	flow.WebhookQueue: {"activity DeliverEvents", "workflow DeliverWebhooks"},

@@ -30,6 +30,7 @@ const (
 //	   │    ├──► the window is full ── timer, 0.5 s growing to 30 s ──┐
 //	   │    ├──► held or scheduled  ── timer until its time ──────────┤
 //	   │    ├──► paused             ── until resume ──────────────────┤
+//	   │    ├──► tenant suspended   ── until it is resumed ───────────┤
 //	   │    └──► nothing is left, or cancelled ──► done               │
 //	   └──────── (or a signal: pause, resume, cancel) ◄───────────────┘
 //
@@ -116,6 +117,8 @@ func (b *bulkSend) reason(ctx workflow.Context) (pause time.Duration, why string
 	switch {
 	case b.last.Status == "paused":
 		return bulkLook, "paused"
+	case b.last.Suspended:
+		return bulkLook, "the tenant is suspended"
 	case b.last.Open >= bulkWindow || b.last.NextAt.IsZero():
 		pause = b.pause
 		b.pause = min(2*b.pause, bulkPollMost)

@@ -56,10 +56,19 @@ type fakeLifecycle struct {
 	end       func(call int) int
 	ended     []int
 	tables    []string
+	grace     func(call int) activities.EndGraceResult // nil: there is none
+	graces    int
+	left      func(count int) int64 // nil: nothing
+	counted   int
 	finish    func(call int) bool
 	finished  int
 	rechecked []activities.RecheckDispatchesInput
 	recheck   func() // what else a recheck does
+
+	stands   func(look int) activities.DrainTenantResult
+	looks    int
+	woken    int
+	followed []int64 // versions
 }
 
 func (f *fakeLifecycle) ActivateTenant(_ context.Context, in activities.ActivateTenantInput) error {
@@ -73,6 +82,22 @@ func (f *fakeLifecycle) EndTenantWorkflows(context.Context, activities.EndTenant
 	return activities.EndTenantWorkflowsResult{Workflows: n}, nil
 }
 
+func (f *fakeLifecycle) EndGrace(context.Context, activities.EndGraceInput) (activities.EndGraceResult, error) {
+	f.graces++
+	if f.grace == nil {
+		return activities.EndGraceResult{Status: "running"}, nil
+	}
+	return f.grace(f.graces), nil
+}
+
+func (f *fakeLifecycle) CountDeletion(context.Context, activities.CountDeletionInput) (activities.CountDeletionResult, error) {
+	f.counted++
+	if f.counted == 1 || f.left == nil {
+		return activities.CountDeletionResult{}, nil
+	}
+	return activities.CountDeletionResult{Rows: f.left(f.counted)}, nil
+}
+
 func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.DeleteTenantRowsInput) (activities.DeleteTenantRowsResult, error) {
 	f.tables = append(f.tables, in.Table)
 	return activities.DeleteTenantRowsResult{Rows: map[string]int64{in.Table: 2}}, nil
@@ -81,6 +106,21 @@ func (f *fakeLifecycle) DeleteTenantRows(_ context.Context, in activities.Delete
 func (f *fakeLifecycle) FinishDeletion(context.Context, activities.FinishDeletionInput) (activities.FinishDeletionResult, error) {
 	f.finished++
 	return activities.FinishDeletionResult{Finished: f.finish(f.finished)}, nil
+}
+
+func (f *fakeLifecycle) DrainTenant(context.Context, activities.DrainTenantInput) (activities.DrainTenantResult, error) {
+	f.looks++
+	return f.stands(f.looks), nil
+}
+
+func (f *fakeLifecycle) WakeBulkSends(context.Context, activities.WakeBulkSendsInput) error {
+	f.woken++
+	return nil
+}
+
+func (f *fakeLifecycle) FollowSuspension(_ context.Context, in activities.FollowSuspensionInput) error {
+	f.followed = append(f.followed, in.Version)
+	return nil
 }
 
 func (f *fakeLifecycle) RecheckDispatches(_ context.Context, in activities.RecheckDispatchesInput) error {

@@ -3,15 +3,12 @@ package workflows_test
 import (
 	"reflect"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/internal/flow"
-	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/workflows"
 )
 
@@ -24,23 +21,6 @@ func TestProvisionTenant(t *testing.T) {
 	require.Equal(t, []string{"acme-corp"}, fake.activated)
 }
 
-func TestDeleteTenant_InOrder(t *testing.T) {
-	t.Parallel()
-	env, fake := newEnvironment(t), &fakeLifecycle{
-		end:    func(call int) int { return map[int]int{0: 3, 2: 1}[call] }, // visibility shows one more late
-		finish: func(call int) bool { return call == 2 },                    // something came in behind the first round
-	}
-	env.RegisterActivity(fake)
-	env.ExecuteWorkflow(workflows.DeleteTenant, flow.DeleteTenantInput{TenantID: "acme-corp", DeletionID: id.New()})
-	require.NoError(t, env.GetWorkflowError())
-	var result flow.DeleteTenantResult
-	require.NoError(t, env.GetWorkflowResult(&result))
-	require.Equal(t, []int{3, 0, 1, 0, 0}, fake.ended, "two looks in a row find none")
-	require.Equal(t, 4, result.Workflows)
-	require.Equal(t, slices.Concat(activities.TenantTables, activities.TenantTables), fake.tables)
-	require.EqualValues(t, 4, result.Rows["emails"])
-}
-
 // The wire name of a workflow is its function's name; flow has it as a constant.
 func TestNames(t *testing.T) {
 	t.Parallel()
@@ -51,5 +31,5 @@ func TestNames(t *testing.T) {
 			names = append(names, full[strings.LastIndexByte(full, '.')+1:])
 		}
 	}
-	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend, flow.DeliverWebhooks}, names)
+	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend, flow.SuspendTenant, flow.DeliverWebhooks}, names)
 }

@@ -363,6 +363,8 @@ const (
 	EventTypeEmailUnknown    EventType = "email.unknown"
 	EventTypeQuotaReached    EventType = "quota.reached"
 	EventTypeQuotaWarning    EventType = "quota.warning"
+	EventTypeTenantResumed   EventType = "tenant.resumed"
+	EventTypeTenantSuspended EventType = "tenant.suspended"
 	EventTypeWebhookDisabled EventType = "webhook.disabled"
 )
 
@@ -395,7 +397,29 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeQuotaWarning:
 		return true
+	case EventTypeTenantResumed:
+		return true
+	case EventTypeTenantSuspended:
+		return true
 	case EventTypeWebhookDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventDataBy.
+const (
+	EventDataByGuardrail EventDataBy = "guardrail"
+	EventDataByOperator  EventDataBy = "operator"
+)
+
+// Valid indicates whether the value is a known member of the EventDataBy enum.
+func (e EventDataBy) Valid() bool {
+	switch e {
+	case EventDataByGuardrail:
+		return true
+	case EventDataByOperator:
 		return true
 	default:
 		return false
@@ -499,7 +523,9 @@ func (e FindingSeverity) Valid() bool {
 const (
 	ListedTenantStatusActive       ListedTenantStatus = "active"
 	ListedTenantStatusDeleting     ListedTenantStatus = "deleting"
+	ListedTenantStatusDraining     ListedTenantStatus = "draining"
 	ListedTenantStatusProvisioning ListedTenantStatus = "provisioning"
+	ListedTenantStatusSuspended    ListedTenantStatus = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the ListedTenantStatus enum.
@@ -509,7 +535,11 @@ func (e ListedTenantStatus) Valid() bool {
 		return true
 	case ListedTenantStatusDeleting:
 		return true
+	case ListedTenantStatusDraining:
+		return true
 	case ListedTenantStatusProvisioning:
+		return true
+	case ListedTenantStatusSuspended:
 		return true
 	default:
 		return false
@@ -645,6 +675,24 @@ func (e RecipientStatus) Valid() bool {
 	}
 }
 
+// Defines values for ResumeTenantOnly.
+const (
+	ResumeTenantOnlyGuardrail ResumeTenantOnly = "guardrail"
+	ResumeTenantOnlyOperator  ResumeTenantOnly = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ResumeTenantOnly enum.
+func (e ResumeTenantOnly) Valid() bool {
+	switch e {
+	case ResumeTenantOnlyGuardrail:
+		return true
+	case ResumeTenantOnlyOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SendEmailClass.
 const (
 	SendEmailClassBulk          SendEmailClass = "bulk"
@@ -742,7 +790,9 @@ func (e TemplateKind) Valid() bool {
 const (
 	TenantStatusActive       TenantStatus = "active"
 	TenantStatusDeleting     TenantStatus = "deleting"
+	TenantStatusDraining     TenantStatus = "draining"
 	TenantStatusProvisioning TenantStatus = "provisioning"
+	TenantStatusSuspended    TenantStatus = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the TenantStatus enum.
@@ -752,7 +802,11 @@ func (e TenantStatus) Valid() bool {
 		return true
 	case TenantStatusDeleting:
 		return true
+	case TenantStatusDraining:
+		return true
 	case TenantStatusProvisioning:
+		return true
+	case TenantStatusSuspended:
 		return true
 	default:
 		return false
@@ -762,7 +816,9 @@ func (e TenantStatus) Valid() bool {
 // Defines values for TenantDeletionStatus.
 const (
 	TenantDeletionStatusCompleted TenantDeletionStatus = "completed"
+	TenantDeletionStatusRestored  TenantDeletionStatus = "restored"
 	TenantDeletionStatusRunning   TenantDeletionStatus = "running"
+	TenantDeletionStatusScheduled TenantDeletionStatus = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the TenantDeletionStatus enum.
@@ -770,7 +826,11 @@ func (e TenantDeletionStatus) Valid() bool {
 	switch e {
 	case TenantDeletionStatusCompleted:
 		return true
+	case TenantDeletionStatusRestored:
+		return true
 	case TenantDeletionStatusRunning:
+		return true
+	case TenantDeletionStatusScheduled:
 		return true
 	default:
 		return false
@@ -824,12 +884,13 @@ func (e TimelineStatus) Valid() bool {
 
 // Defines values for TimelineEntryReason.
 const (
-	TimelineEntryReasonDailyLimit TimelineEntryReason = "daily_limit"
-	TimelineEntryReasonDispatch   TimelineEntryReason = "dispatch"
-	TimelineEntryReasonHeld       TimelineEntryReason = "held"
-	TimelineEntryReasonRetry      TimelineEntryReason = "retry"
-	TimelineEntryReasonScheduled  TimelineEntryReason = "scheduled"
-	TimelineEntryReasonTurn       TimelineEntryReason = "turn"
+	TimelineEntryReasonDailyLimit      TimelineEntryReason = "daily_limit"
+	TimelineEntryReasonDispatch        TimelineEntryReason = "dispatch"
+	TimelineEntryReasonHeld            TimelineEntryReason = "held"
+	TimelineEntryReasonRetry           TimelineEntryReason = "retry"
+	TimelineEntryReasonScheduled       TimelineEntryReason = "scheduled"
+	TimelineEntryReasonTenantSuspended TimelineEntryReason = "tenant_suspended"
+	TimelineEntryReasonTurn            TimelineEntryReason = "turn"
 )
 
 // Valid indicates whether the value is a known member of the TimelineEntryReason enum.
@@ -844,6 +905,8 @@ func (e TimelineEntryReason) Valid() bool {
 	case TimelineEntryReasonRetry:
 		return true
 	case TimelineEntryReasonScheduled:
+		return true
+	case TimelineEntryReasonTenantSuspended:
 		return true
 	case TimelineEntryReasonTurn:
 		return true
@@ -1077,6 +1140,8 @@ const (
 	ListEventsParamsTypeEmailUnknown    ListEventsParamsType = "email.unknown"
 	ListEventsParamsTypeQuotaReached    ListEventsParamsType = "quota.reached"
 	ListEventsParamsTypeQuotaWarning    ListEventsParamsType = "quota.warning"
+	ListEventsParamsTypeTenantResumed   ListEventsParamsType = "tenant.resumed"
+	ListEventsParamsTypeTenantSuspended ListEventsParamsType = "tenant.suspended"
 	ListEventsParamsTypeWebhookDisabled ListEventsParamsType = "webhook.disabled"
 )
 
@@ -1109,6 +1174,10 @@ func (e ListEventsParamsType) Valid() bool {
 		return true
 	case ListEventsParamsTypeQuotaWarning:
 		return true
+	case ListEventsParamsTypeTenantResumed:
+		return true
+	case ListEventsParamsTypeTenantSuspended:
+		return true
 	case ListEventsParamsTypeWebhookDisabled:
 		return true
 	default:
@@ -1129,6 +1198,8 @@ const (
 	StreamEventsParamsTypeEmailUnknown    StreamEventsParamsType = "email.unknown"
 	StreamEventsParamsTypeQuotaReached    StreamEventsParamsType = "quota.reached"
 	StreamEventsParamsTypeQuotaWarning    StreamEventsParamsType = "quota.warning"
+	StreamEventsParamsTypeTenantResumed   StreamEventsParamsType = "tenant.resumed"
+	StreamEventsParamsTypeTenantSuspended StreamEventsParamsType = "tenant.suspended"
 	StreamEventsParamsTypeWebhookDisabled StreamEventsParamsType = "webhook.disabled"
 )
 
@@ -1156,6 +1227,10 @@ func (e StreamEventsParamsType) Valid() bool {
 	case StreamEventsParamsTypeQuotaReached:
 		return true
 	case StreamEventsParamsTypeQuotaWarning:
+		return true
+	case StreamEventsParamsTypeTenantResumed:
+		return true
+	case StreamEventsParamsTypeTenantSuspended:
 		return true
 	case StreamEventsParamsTypeWebhookDisabled:
 		return true
@@ -1254,6 +1329,30 @@ func (e PreviewTemplateParamsFormat) Valid() bool {
 	case PreviewTemplateParamsFormatHtml:
 		return true
 	case PreviewTemplateParamsFormatJson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTenantDeletionsParamsStatus.
+const (
+	ListTenantDeletionsParamsStatusCompleted ListTenantDeletionsParamsStatus = "completed"
+	ListTenantDeletionsParamsStatusRestored  ListTenantDeletionsParamsStatus = "restored"
+	ListTenantDeletionsParamsStatusRunning   ListTenantDeletionsParamsStatus = "running"
+	ListTenantDeletionsParamsStatusScheduled ListTenantDeletionsParamsStatus = "scheduled"
+)
+
+// Valid indicates whether the value is a known member of the ListTenantDeletionsParamsStatus enum.
+func (e ListTenantDeletionsParamsStatus) Valid() bool {
+	switch e {
+	case ListTenantDeletionsParamsStatusCompleted:
+		return true
+	case ListTenantDeletionsParamsStatusRestored:
+		return true
+	case ListTenantDeletionsParamsStatusRunning:
+		return true
+	case ListTenantDeletionsParamsStatusScheduled:
 		return true
 	default:
 		return false
@@ -1818,6 +1917,29 @@ type CreateWebhook struct {
 	Url string `json:"url"`
 }
 
+// DeletionReceipt defines model for DeletionReceipt.
+type DeletionReceipt struct {
+	// DeletionId Examples: del_01h455vb4pex5vsknk084sn02q
+	DeletionId string    `json:"deletionId"`
+	FinishedAt time.Time `json:"finishedAt"`
+
+	// Hash SHA-256 of the receipt without this member, in canonical form (RFC 8785), in hexadecimal
+	Hash        string    `json:"hash"`
+	RequestedAt time.Time `json:"requestedAt"`
+
+	// Rows Rows deleted, by table: every table that has rows of tenants is there, and tenants itself
+	Rows map[string]int64 `json:"rows"`
+
+	// StartedAt Since then there was no return
+	StartedAt time.Time `json:"startedAt"`
+
+	// TenantId Examples: acme-corp
+	TenantId string `json:"tenantId"`
+
+	// VerifiedZero A count of every one of these tables has found no row of the tenant. Always true: without that a deletion does not end
+	VerifiedZero bool `json:"verifiedZero"`
+}
+
 // DraftTemplate defines model for DraftTemplate.
 type DraftTemplate struct {
 	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
@@ -1944,6 +2066,9 @@ type EventData struct {
 	// Automated Of email.opened and email.clicked: it is taken for a machine's, see cause
 	Automated *bool `json:"automated,omitempty"`
 
+	// By Of tenant.suspended: who suspended the tenant
+	By *EventDataBy `json:"by,omitempty"`
+
 	// Cause Why it is taken for a machine's
 	Cause *EventDataCause `json:"cause,omitempty"`
 
@@ -1956,6 +2081,9 @@ type EventData struct {
 	//
 	// Examples: 2026-11-24
 	Day *string `json:"day,omitempty"`
+
+	// Drain Of tenant.suspended: what was queued goes out first
+	Drain *bool `json:"drain,omitempty"`
 
 	// EmailId Examples: msg_01h455vb4pex5vsknk084sn02q
 	EmailId *string `json:"emailId,omitempty"`
@@ -1983,7 +2111,7 @@ type EventData struct {
 	// Examples: 80
 	Percent *int64 `json:"percent,omitempty"`
 
-	// Reason Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)
+	// Reason Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said
 	//
 	// Examples: gone
 	Reason *string `json:"reason,omitempty"`
@@ -2027,6 +2155,9 @@ type EventData struct {
 	// Examples: whk_01h455vb4pex5vsknk084sn02q
 	WebhookId *string `json:"webhookId,omitempty"`
 }
+
+// EventDataBy Of tenant.suspended: who suspended the tenant
+type EventDataBy string
 
 // EventDataCause Why it is taken for a machine's
 type EventDataCause string
@@ -2131,6 +2262,14 @@ type ListTemplateVersion struct {
 	NextCursor *string `json:"nextCursor"`
 }
 
+// ListTenantDeletion defines model for ListTenantDeletion.
+type ListTenantDeletion struct {
+	Items []TenantDeletion `json:"items"`
+
+	// NextCursor Pass it as after to get the next page; null on the last one
+	NextCursor *string `json:"nextCursor"`
+}
+
 // ListWebhook defines model for ListWebhook.
 type ListWebhook struct {
 	Items []Webhook `json:"items"`
@@ -2158,14 +2297,17 @@ type ListedTenant struct {
 	Id string `json:"id"`
 
 	// Name Examples: acme-corp
-	Name      string             `json:"name"`
-	Settings  Settings           `json:"settings"`
-	Status    ListedTenantStatus `json:"status"`
-	UpdatedAt time.Time          `json:"updatedAt"`
-	Usage     TenantSummary      `json:"usage"`
+	Name     string   `json:"name"`
+	Settings Settings `json:"settings"`
+
+	// Status draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+	Status     ListedTenantStatus `json:"status"`
+	Suspension Suspension         `json:"suspension"`
+	UpdatedAt  time.Time          `json:"updatedAt"`
+	Usage      TenantSummary      `json:"usage"`
 }
 
-// ListedTenantStatus defines model for ListedTenant.Status.
+// ListedTenantStatus draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
 type ListedTenantStatus string
 
 // Metrics defines model for Metrics.
@@ -2543,6 +2685,15 @@ type RescheduleEmail struct {
 	ScheduledAt time.Time `json:"scheduledAt"`
 }
 
+// ResumeTenant defines model for ResumeTenant.
+type ResumeTenant struct {
+	// Only End the suspension by this one, and leave the other as it is; absent: end both
+	Only *ResumeTenantOnly `json:"only,omitempty"`
+}
+
+// ResumeTenantOnly End the suspension by this one, and leave the other as it is; absent: end both
+type ResumeTenantOnly string
+
 // RotateAPIKey defines model for RotateAPIKey.
 type RotateAPIKey struct {
 	// ExpiresAt When the new key ends. Absent: it lives as long as the old one was made for. Never behind the end of the key that rotates it
@@ -2706,6 +2857,45 @@ type SettingsOverLimit string
 // SettingsRateLimitPer Unit of rateLimit; default minute
 type SettingsRateLimitPer string
 
+// SuspendTenant defines model for SuspendTenant.
+type SuspendTenant struct {
+	// Drain Let what is queued go out first; false: nothing more leaves within 2 seconds
+	Drain *bool `json:"drain,omitempty"`
+
+	// Reason One line; the tenant reads it in its event tenant.suspended
+	//
+	// Examples: invoices are not paid
+	Reason string `json:"reason"`
+}
+
+// Suspension defines model for Suspension.
+type Suspension struct {
+	// Guardrail A guardrail has, since too much bounced or was complained about; null: none has
+	Guardrail *SuspensionFlag `json:"guardrail"`
+
+	// Operator An operator has suspended it; null: none has
+	Operator *SuspensionFlag `json:"operator"`
+}
+
+// SuspensionFlag defines model for SuspensionFlag.
+type SuspensionFlag struct {
+	// Drain What was queued before goes out first; meanwhile the status is draining
+	Drain bool `json:"drain"`
+
+	// Reason Examples: invoices are not paid
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+// TableProgress defines model for TableProgress.
+type TableProgress struct {
+	// Deleted Rows deleted so far
+	Deleted int64 `json:"deleted"`
+
+	// Total Rows that there were when the deletion began; more may be deleted. null: they are not counted yet, or never are
+	Total *int64 `json:"total"`
+}
+
 // Template defines model for Template.
 type Template struct {
 	// CreatedAt Of the template
@@ -2821,27 +3011,41 @@ type Tenant struct {
 	Id string `json:"id"`
 
 	// Name Examples: acme-corp
-	Name      string       `json:"name"`
-	Settings  Settings     `json:"settings"`
-	Status    TenantStatus `json:"status"`
-	UpdatedAt time.Time    `json:"updatedAt"`
+	Name     string   `json:"name"`
+	Settings Settings `json:"settings"`
+
+	// Status draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+	Status     TenantStatus `json:"status"`
+	Suspension Suspension   `json:"suspension"`
+	UpdatedAt  time.Time    `json:"updatedAt"`
 }
 
-// TenantStatus defines model for Tenant.Status.
+// TenantStatus draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
 type TenantStatus string
 
 // TenantDeletion defines model for TenantDeletion.
 type TenantDeletion struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// FinishedAt Since then nothing of the tenant is left; null while it is running
+	// FinishedAt Since then it is completed or restored; null until then
 	FinishedAt *time.Time `json:"finishedAt"`
+
+	// GraceEndsAt Until then the tenant can be restored; null: it never could
+	GraceEndsAt *time.Time `json:"graceEndsAt"`
 
 	// Id Examples: del_01h455vb4pex5vsknk084sn02q
 	Id string `json:"id"`
 
-	// Rows Rows deleted so far, by table
-	Rows   map[string]int64     `json:"rows"`
+	// Progress By table
+	Progress map[string]TableProgress `json:"progress"`
+
+	// Receipt What was deleted; null until it is completed
+	Receipt *DeletionReceipt `json:"receipt"`
+
+	// StartedAt Since then there is no return; null: there still is, or was when the tenant was restored
+	StartedAt *time.Time `json:"startedAt"`
+
+	// Status scheduled: its grace goes on, and nothing is deleted yet; restored: the tenant was
 	Status TenantDeletionStatus `json:"status"`
 
 	// TenantId Examples: acme-corp
@@ -2849,7 +3053,7 @@ type TenantDeletion struct {
 	Workflow *Workflow `json:"workflow,omitempty"`
 }
 
-// TenantDeletionStatus defines model for TenantDeletion.Status.
+// TenantDeletionStatus scheduled: its grace goes on, and nothing is deleted yet; restored: the tenant was
 type TenantDeletionStatus string
 
 // TenantSummary defines model for TenantSummary.
@@ -2938,7 +3142,7 @@ type TimelineEntry struct {
 	At      time.Time `json:"at"`
 	Attempt *Attempt  `json:"attempt,omitempty"`
 
-	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 	Reason *TimelineEntryReason `json:"reason,omitempty"`
 
 	// Recipient Examples: ada@example.com
@@ -2954,7 +3158,7 @@ type TimelineEntry struct {
 	Workflow *Workflow `json:"workflow,omitempty"`
 }
 
-// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 type TimelineEntryReason string
 
 // TimelineEntryType accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient
@@ -3631,6 +3835,24 @@ type RestoreTemplateVersionParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ListTenantDeletionsParams defines parameters for ListTenantDeletions.
+type ListTenantDeletionsParams struct {
+	// Limit How many at the most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After nextCursor of the answer before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// TenantId Only deletions of tenants with this id
+	TenantId *string `form:"tenantId,omitempty" json:"tenantId,omitempty"`
+
+	// Status Only deletions that stand there
+	Status *ListTenantDeletionsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListTenantDeletionsParamsStatus defines parameters for ListTenantDeletions.
+type ListTenantDeletionsParamsStatus string
+
 // GetTenantDeletionParams defines parameters for GetTenantDeletion.
 type GetTenantDeletionParams struct {
 	// IfNoneMatch ETags that you have; with one that still fits, the answer is 304 without a body
@@ -3670,6 +3892,9 @@ type CreateTenantParams struct {
 
 // DeleteTenantParams defines parameters for DeleteTenant.
 type DeleteTenantParams struct {
+	// Grace How long the tenant can be restored, from 0s to 720h, as numbers with the units h, m and s; rounded up to whole seconds; absent: not at all
+	Grace *string `form:"grace,omitempty" json:"grace,omitempty"`
+
 	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
 	IfMatch *string `json:"If-Match,omitempty"`
 }
@@ -3682,6 +3907,12 @@ type GetTenantParams struct {
 
 // UpdateTenantParams defines parameters for UpdateTenant.
 type UpdateTenantParams struct {
+	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// RestoreTenantParams defines parameters for RestoreTenant.
+type RestoreTenantParams struct {
 	// IfMatch ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed
 	IfMatch *string `json:"If-Match,omitempty"`
 }
@@ -3835,6 +4066,12 @@ type CreateTenantJSONRequestBody = CreateTenant
 
 // UpdateTenantJSONRequestBody defines body for UpdateTenant for application/json ContentType.
 type UpdateTenantJSONRequestBody = UpdateTenant
+
+// ResumeTenantJSONRequestBody defines body for ResumeTenant for application/json ContentType.
+type ResumeTenantJSONRequestBody = ResumeTenant
+
+// SuspendTenantJSONRequestBody defines body for SuspendTenant for application/json ContentType.
+type SuspendTenantJSONRequestBody = SuspendTenant
 
 // CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
 type CreateWebhookJSONRequestBody = CreateWebhook
@@ -4535,6 +4772,13 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/templates/{name}/versions/{version}/restore (the `RestoreTemplateVersion` operationId).
 	RestoreTemplateVersion(ctx context.Context, name string, version int32, params *RestoreTemplateVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListTenantDeletions List deletions of tenants
+	//
+	// Needs the scope `tenants:read`.
+	//
+	// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+	ListTenantDeletions(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetTenantDeletion See how far a deletion is
 	//
 	// Needs the scope `tenants:read`.
@@ -4569,7 +4813,7 @@ type ClientInterface interface {
 
 	// DeleteTenant Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+	// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 	//
 	// Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 	DeleteTenant(ctx context.Context, id string, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4598,6 +4842,49 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreTenant Restore a tenant that is in the grace of its deletion
+	//
+	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+	RestoreTenant(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeTenantWithBody End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeTenant End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenant(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendTenantWithBody Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendTenant Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenant(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenantUsage See where a tenant stands against its limits
 	//
@@ -5820,6 +6107,23 @@ func (c *Client) RestoreTemplateVersion(ctx context.Context, name string, versio
 	return c.Client.Do(req)
 }
 
+// ListTenantDeletions List deletions of tenants
+//
+// Needs the scope `tenants:read`.
+//
+// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+func (c *Client) ListTenantDeletions(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTenantDeletionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetTenantDeletion See how far a deletion is
 //
 // Needs the scope `tenants:read`.
@@ -5894,7 +6198,7 @@ func (c *Client) CreateTenant(ctx context.Context, params *CreateTenantParams, b
 
 // DeleteTenant Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 //
 // Corresponds with DELETE /api/v1/tenants/{id} (the `DeleteTenant` operationId).
 func (c *Client) DeleteTenant(ctx context.Context, id string, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5954,6 +6258,99 @@ func (c *Client) UpdateTenantWithBody(ctx context.Context, id string, params *Up
 // Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 func (c *Client) UpdateTenant(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateTenantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreTenant Restore a tenant that is in the grace of its deletion
+//
+// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+//
+// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+func (c *Client) RestoreTenant(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreTenantRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeTenantWithBody End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *Client) ResumeTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeTenantRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeTenant End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *Client) ResumeTenant(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeTenantRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendTenantWithBody Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *Client) SuspendTenantWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendTenantRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendTenant Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *Client) SuspendTenant(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendTenantRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9427,6 +9824,96 @@ func NewRestoreTemplateVersionRequest(server string, name string, version int32,
 	return req, nil
 }
 
+// NewListTenantDeletionsRequest constructs an http.Request for the ListTenantDeletions method
+func NewListTenantDeletionsRequest(server string, params *ListTenantDeletionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenant-deletions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TenantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tenantId", *params.TenantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTenantDeletionRequest constructs an http.Request for the GetTenantDeletion method
 func NewGetTenantDeletionRequest(server string, id string, params *GetTenantDeletionParams) (*http.Request, error) {
 	var err error
@@ -9671,6 +10158,33 @@ func NewDeleteTenantRequest(server string, id string, params *DeleteTenantParams
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Grace != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "grace", *params.Grace, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -9801,6 +10315,149 @@ func NewUpdateTenantRequestWithBody(server string, id string, params *UpdateTena
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewRestoreTenantRequest constructs an http.Request for the RestoreTenant method
+func NewRestoreTenantRequest(server string, id string, params *RestoreTenantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResumeTenantRequest calls the generic ResumeTenant builder with application/json body
+func NewResumeTenantRequest(server string, id string, body ResumeTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResumeTenantRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewResumeTenantRequestWithBody constructs an http.Request for the ResumeTenant method, with any body, and a specified content type
+func NewResumeTenantRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSuspendTenantRequest calls the generic SuspendTenant builder with application/json body
+func NewSuspendTenantRequest(server string, id string, body SuspendTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendTenantRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewSuspendTenantRequestWithBody constructs an http.Request for the SuspendTenant method, with any body, and a specified content type
+func NewSuspendTenantRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tenants/%s/suspend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -11132,6 +11789,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/templates/{name}/versions/{version}/restore (the `RestoreTemplateVersion` operationId).
 	RestoreTemplateVersionWithResponse(ctx context.Context, name string, version int32, params *RestoreTemplateVersionParams, reqEditors ...RequestEditorFn) (*RestoreTemplateVersionResponse, error)
 
+	// ListTenantDeletionsWithResponse List deletions of tenants
+	//
+	// Needs the scope `tenants:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+	ListTenantDeletionsWithResponse(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*ListTenantDeletionsResponse, error)
+
 	// GetTenantDeletionWithResponse See how far a deletion is
 	//
 	// Needs the scope `tenants:read`.
@@ -11170,7 +11836,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteTenantWithResponse Delete a tenant and everything of it
 	//
-	// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+	// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11203,6 +11869,51 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/tenants/{id} (the `UpdateTenant` operationId).
 	UpdateTenantWithResponse(ctx context.Context, id string, params *UpdateTenantParams, body UpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTenantResponse, error)
+
+	// RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
+	//
+	// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+	RestoreTenantWithResponse(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*RestoreTenantResponse, error)
+
+	// ResumeTenantWithBodyWithResponse End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error)
+
+	// ResumeTenantWithResponse End the suspension of a tenant
+	//
+	// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+	ResumeTenantWithResponse(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error)
+
+	// SuspendTenantWithBodyWithResponse Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error)
+
+	// SuspendTenantWithResponse Suspend a tenant
+	//
+	// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+	SuspendTenantWithResponse(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error)
 
 	// GetTenantUsageWithResponse See where a tenant stands against its limits
 	//
@@ -16444,6 +17155,96 @@ func (r RestoreTemplateVersionResponse) ContentType() string {
 	return ""
 }
 
+type ListTenantDeletionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListTenantDeletion
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTenantDeletionsResponse) GetJSON200() *ListTenantDeletion {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTenantDeletionsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTenantDeletionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTenantDeletionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTenantDeletionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTenantDeletionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTenantDeletionResponse200Headers the declared response headers of an HTTP 200 response for GetTenantDeletion
 type GetTenantDeletionResponse200Headers struct {
 	ETag *string
@@ -17125,6 +17926,388 @@ func (r UpdateTenantResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreTenantResponse200Headers the declared response headers of an HTTP 200 response for RestoreTenant
+type RestoreTenantResponse200Headers struct {
+	ETag *string
+}
+
+type RestoreTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RestoreTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON412() *Problem {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RestoreTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeTenantResponse200Headers the declared response headers of an HTTP 200 response for ResumeTenant
+type ResumeTenantResponse200Headers struct {
+	ETag *string
+}
+
+type ResumeTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResumeTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuspendTenantResponse200Headers the declared response headers of an HTTP 200 response for SuspendTenant
+type SuspendTenantResponse200Headers struct {
+	ETag *string
+}
+
+type SuspendTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuspendTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuspendTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON408() *Problem {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendTenantResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -19267,6 +20450,21 @@ func (c *ClientWithResponses) RestoreTemplateVersionWithResponse(ctx context.Con
 	return ParseRestoreTemplateVersionResponse(rsp)
 }
 
+// ListTenantDeletionsWithResponse List deletions of tenants
+//
+// Needs the scope `tenants:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tenant-deletions (the `ListTenantDeletions` operationId).
+func (c *ClientWithResponses) ListTenantDeletionsWithResponse(ctx context.Context, params *ListTenantDeletionsParams, reqEditors ...RequestEditorFn) (*ListTenantDeletionsResponse, error) {
+	rsp, err := c.ListTenantDeletions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTenantDeletionsResponse(rsp)
+}
+
 // GetTenantDeletionWithResponse See how far a deletion is
 //
 // Needs the scope `tenants:read`.
@@ -19329,7 +20527,7 @@ func (c *ClientWithResponses) CreateTenantWithResponse(ctx context.Context, para
 
 // DeleteTenantWithResponse Delete a tenant and everything of it
 //
-// At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+// At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -19385,6 +20583,81 @@ func (c *ClientWithResponses) UpdateTenantWithResponse(ctx context.Context, id s
 		return nil, err
 	}
 	return ParseUpdateTenantResponse(rsp)
+}
+
+// RestoreTenantWithResponse Restore a tenant that is in the grace of its deletion
+//
+// The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/restore (the `RestoreTenant` operationId).
+func (c *ClientWithResponses) RestoreTenantWithResponse(ctx context.Context, id string, params *RestoreTenantParams, reqEditors ...RequestEditorFn) (*RestoreTenantResponse, error) {
+	rsp, err := c.RestoreTenant(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreTenantResponse(rsp)
+}
+
+// ResumeTenantWithBodyWithResponse End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *ClientWithResponses) ResumeTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error) {
+	rsp, err := c.ResumeTenantWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeTenantResponse(rsp)
+}
+
+// ResumeTenantWithResponse End the suspension of a tenant
+//
+// The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/resume (the `ResumeTenant` operationId).
+func (c *ClientWithResponses) ResumeTenantWithResponse(ctx context.Context, id string, body ResumeTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeTenantResponse, error) {
+	rsp, err := c.ResumeTenant(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeTenantResponse(rsp)
+}
+
+// SuspendTenantWithBodyWithResponse Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *ClientWithResponses) SuspendTenantWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error) {
+	rsp, err := c.SuspendTenantWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendTenantResponse(rsp)
+}
+
+// SuspendTenantWithResponse Suspend a tenant
+//
+// From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/tenants/{id}/suspend (the `SuspendTenant` operationId).
+func (c *ClientWithResponses) SuspendTenantWithResponse(ctx context.Context, id string, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error) {
+	rsp, err := c.SuspendTenant(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendTenantResponse(rsp)
 }
 
 // GetTenantUsageWithResponse See where a tenant stands against its limits
@@ -24236,6 +25509,81 @@ func ParseRestoreTemplateVersionResponse(rsp *http.Response) (*RestoreTemplateVe
 	return response, nil
 }
 
+// ParseListTenantDeletionsResponse parses an HTTP response from a ListTenantDeletionsWithResponse call
+func ParseListTenantDeletionsResponse(rsp *http.Response) (*ListTenantDeletionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTenantDeletionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListTenantDeletion
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetTenantDeletionResponse parses an HTTP response from a GetTenantDeletionWithResponse call
 func ParseGetTenantDeletionResponse(rsp *http.Response) (*GetTenantDeletionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -24862,6 +26210,361 @@ func ParseUpdateTenantResponse(rsp *http.Response) (*UpdateTenantResponse, error
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreTenantResponse parses an HTTP response from a RestoreTenantWithResponse call
+func ParseRestoreTenantResponse(rsp *http.Response) (*RestoreTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RestoreTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeTenantResponse parses an HTTP response from a ResumeTenantWithResponse call
+func ParseResumeTenantResponse(rsp *http.Response) (*ResumeTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResumeTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuspendTenantResponse parses an HTTP response from a SuspendTenantWithResponse call
+func ParseSuspendTenantResponse(rsp *http.Response) (*SuspendTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuspendTenantResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -220,10 +220,11 @@ func (a *app) work(ctx context.Context) error {
 	if err := temporalconn.WaitUntilUp(ctx, a.flow.Temporal(), a.log); err != nil {
 		return nil
 	}
+	fence := &activities.Fence{}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
 			Store: a.store, Templates: a.templates, Keys: keys, Tracking: a.tracking, Transport: relay, Permits: activities.NewPermits(a.flow),
-			Turns: activities.NewTurns(relay.MaxConns()), Inline: a.inline, Log: a.log,
+			Turns: activities.NewTurns(relay.MaxConns()), Fence: fence, Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
 		BulkSends: &activities.BulkSends{Store: a.store, Starter: a.flow, Log: a.log},
@@ -232,6 +233,9 @@ func (a *app) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watching, ended := context.WithCancel(context.WithoutCancel(ctx)) // what is under way is finished after the end
+	defer ended()
+	go fence.Watch(watching, a.store, a.log)
 	waking := a.wakeWebhooks(ctx)
 	worker.Recover(ctx, a.store, a.flow, a.log)
 	<-waking

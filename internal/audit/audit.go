@@ -68,6 +68,9 @@ const (
 	TenantCreate      Action = "tenant.create"
 	TenantUpdate      Action = "tenant.update"
 	TenantDelete      Action = "tenant.delete"
+	TenantRestore     Action = "tenant.restore"
+	TenantSuspend     Action = "tenant.suspend"
+	TenantResume      Action = "tenant.resume"
 	APIKeyCreate      Action = "api_key.create"
 	APIKeyRotate      Action = "api_key.rotate" //nolint:gosec // what was done with a key, not one
 	APIKeyRevoke      Action = "api_key.revoke" //nolint:gosec // as above

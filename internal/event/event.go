@@ -26,6 +26,12 @@ const (
 	QuotaReached Type = "quota.reached" // nothing of it is left
 )
 
+// What happens to a tenant itself.
+const (
+	TenantSuspended Type = "tenant.suspended" // nothing more is accepted from it
+	TenantResumed   Type = "tenant.resumed"   // it sends again
+)
+
 // What happens to a tenant's webhooks.
 const (
 	WebhookDisabled Type = "webhook.disabled" // it is not called any more: it is gone, or has failed for days

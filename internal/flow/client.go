@@ -98,22 +98,6 @@ func (c *Client) ProvisionTenant(ctx context.Context, tenantID string) error {
 	return nil
 }
 
-// StartDeleteTenant starts the workflow that deletes a tenant and gives its run id.
-func (c *Client) StartDeleteTenant(ctx context.Context, tenantID string, deletion uuid.UUID) (runID string, err error) {
-	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                       DeleteTenantID(tenantID),
-		TaskQueue:                ControlQueue,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		EnableEagerStart:         c.inline != nil,
-		TypedSearchAttributes:    temporal.NewSearchAttributes(TenantID.ValueSet(tenantID)),
-		StaticSummary:            "Delete tenant " + tenantID,
-	}, DeleteTenant, DeleteTenantInput{TenantID: tenantID, DeletionID: deletion})
-	if err != nil {
-		return "", unavailable("start deletion", err)
-	}
-	return run.GetRunID(), nil
-}
-
 // Lease asks the tenant's TenantQuota for permits, and starts it when it does not run.
 func (c *Client) Lease(ctx context.Context, tenantID string, in LeaseInput) (Lease, error) {
 	options := client.UpdateWorkflowOptions{

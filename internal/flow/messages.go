@@ -94,4 +94,5 @@ type DeleteTenantInput struct {
 type DeleteTenantResult struct {
 	Rows      map[string]int64 `json:"rows"` // by table
 	Workflows int              `json:"workflows"`
+	Restored  bool             `json:"restored,omitempty"` // the tenant was, so nothing was deleted
 }

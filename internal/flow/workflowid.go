@@ -52,9 +52,10 @@ func ProvisionTenantID(tenantID string) string {
 	return WorkflowID{Kind: "tenant", TenantID: tenantID, Entity: "provision"}.String()
 }
 
-// DeleteTenantID is the id of the workflow that deletes a tenant.
-func DeleteTenantID(tenantID string) string {
-	return WorkflowID{Kind: "tenant", TenantID: tenantID, Entity: "delete"}.String()
+// DeleteTenantID is the id of the workflow that deletes a tenant. It has the deletion, since a tenant that was restored
+// can be deleted again while the workflow of the deletion before has not heard of that.
+func DeleteTenantID(tenantID string, deletion uuid.UUID) string {
+	return WorkflowID{Kind: "tenant", TenantID: tenantID, Entity: id.Deletion.Format(deletion)}.String()
 }
 
 // BulkSendWorkflowID is the id of the workflow of a bulk send.

@@ -11,7 +11,7 @@ import (
 
 func TestWorkflowID_RoundTrip(t *testing.T) {
 	t.Parallel()
-	dispatch, bulkSend := id.New(), id.New()
+	dispatch, bulkSend, deletion := id.New(), id.New(), id.New()
 	for text, want := range map[string]flow.WorkflowID{
 		flow.SendEmailsID("acme-corp", dispatch): {Kind: "send", TenantID: "acme-corp", Entity: id.Dispatch.Format(dispatch)},
 		flow.TenantQuotaID("acme-corp"):          {Kind: "quota", TenantID: "acme-corp"},
@@ -19,7 +19,10 @@ func TestWorkflowID_RoundTrip(t *testing.T) {
 			Kind: "bulk", TenantID: "acme-corp", Entity: id.BulkSend.Format(bulkSend),
 		},
 		flow.ProvisionTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "provision"},
-		flow.DeleteTenantID("acme-corp"):    {Kind: "tenant", TenantID: "acme-corp", Entity: "delete"},
+		flow.DeleteTenantID("acme-corp", deletion): {
+			Kind: "tenant", TenantID: "acme-corp", Entity: id.Deletion.Format(deletion),
+		},
+		flow.SuspendTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "suspend"},
 	} {
 		got, err := flow.ParseWorkflowID(text)
 		require.NoError(t, err)

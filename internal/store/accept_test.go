@@ -158,7 +158,7 @@ func TestAccept_LoweredLimit(t *testing.T) {
 func TestAccept_NothingOfATenantThatIsBeingDeleted(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme, other)
-	_, err := b.BeginDeletion(t.Context(), acme)
+	_, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	e := newEmail(acme, "ada@example.com")
 	receipts, err := acceptAt(t.Context(), b.Store, time.Now(), []email.Email{e, newEmail(other, "ada@example.com")})

@@ -51,7 +51,7 @@ func TestCredential_FollowsTheTenant(t *testing.T) {
 	key := apikey.New(apikey.Tenant)
 	_, err := b.CreateTenantKey(t.Context(), acme, store.NewKey{Name: "backend", Key: key})
 	require.NoError(t, err)
-	_, err = b.BeginDeletion(t.Context(), acme)
+	_, err = b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	c, err := b.Credential(t.Context(), key.Prefix)
 	require.NoError(t, err)

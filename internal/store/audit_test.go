@@ -80,9 +80,9 @@ func TestAudit_EveryAct(t *testing.T) {
 	_, err = b.UpdateTemplate(ctx, acme, store.SaveTemplate{Template: changed})
 	require.NoError(t, err)
 	require.NoError(t, b.DeleteTemplate(ctx, acme, "welcome"))
-	_, err = b.BeginDeletion(ctx, acme)
+	_, err = b.BeginDeletion(ctx, acme, nil)
 	require.NoError(t, err)
-	_, err = b.BeginDeletion(ctx, acme) // is under way
+	_, err = b.BeginDeletion(ctx, acme, nil) // is under way
 	require.NoError(t, err)
 
 	entries := b.log()
@@ -159,7 +159,7 @@ func TestAudit_ActAndEntryAreOne(t *testing.T) {
 			_, err := b.CreateOperatorKey(t.Context(), store.NewKey{Key: apikey.New(apikey.Operator)})
 			return err
 		},
-		func() error { _, err := b.BeginDeletion(t.Context(), acme); return err },
+		func() error { _, err := b.BeginDeletion(t.Context(), acme, nil); return err },
 	} {
 		require.Error(t, act())
 	}
@@ -255,7 +255,7 @@ func TestAudit_TamperingIsFound(t *testing.T) {
 func TestAudit_OutlivesTheTenant(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme, other)
-	d, err := b.BeginDeletion(t.Context(), acme)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	for _, table := range store.TenantTables {
 		_, err := b.DeleteTenantRows(t.Context(), acme, d.ID, table, 100)

@@ -20,6 +20,7 @@ import (
 // BulkStep is what TakeChunk did, and where the bulk send stands after it.
 type BulkStep struct {
 	Status   BulkStatus
+	Stopped  bool            // its tenant is suspended, so nothing was taken
 	Dispatch *email.Dispatch // made of the chunk; nil: none was taken
 	Open     int             // recipients that were queued or being sent before it
 	Left     int             // lines that are no emails yet
@@ -60,8 +61,8 @@ func (t *taker) take(ctx context.Context) (step BulkStep, err error) {
 	if err != nil {
 		return step, err
 	}
-	if err := tenant.MaySend(tenant.Status(sender.Status)); err != nil {
-		return step, err
+	if step.Stopped = !tenant.GoesOut(tenant.Status(sender.Status)); step.Stopped {
+		return step, t.left(ctx, &step)
 	}
 	open, err := t.q.CountOpenRecipients(ctx, t.tenantID, t.bulkID)
 	step.Open = int(open)

@@ -168,7 +168,7 @@ func TestBulkUpload_Refusals(t *testing.T) {
 	_, err = b.AddBulkBatch(t.Context(), k.id, k.shared, store.BulkBatch{Lines: k.lines(1)}, noonAhead)
 	requireFault(t, err, fault.Conflict, "bulk_send_cancelled")
 	leaving := b.newBulk(acme, nil)
-	_, err = b.BeginDeletion(t.Context(), acme)
+	_, err = b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	_, err = b.AddBulkBatch(t.Context(), leaving.id, leaving.shared, store.BulkBatch{Lines: leaving.lines(1)}, noonAhead)
 	requireFault(t, err, fault.Conflict, "tenant_deleting")

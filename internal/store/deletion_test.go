@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
-// allTables are those with a tenant's rows: store.TenantTables, and what goes with emails.
-var allTables = slices.Concat(store.TenantTables, []string{"attempts", "engagements", "recipients", "email_contents"})
+// allTables are those with a tenant's rows, but for those that go with the tenant itself.
+var allTables = slices.Concat(store.TenantTables, store.GoWithEmails)
 
 // fill gives a tenant at least two rows in each of allTables but for daily_usage, which has a row a day.
 func (b *bundle) fill(tenantID string) email.Email {
@@ -69,10 +70,10 @@ func TestBeginDeletion_SetsTheFence(t *testing.T) {
 	b := newBundle(t, acme, other)
 	before, err := b.Tenant(t.Context(), acme)
 	require.NoError(t, err)
-	d, err := b.BeginDeletion(t.Context(), acme)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	require.Equal(t, acme, d.TenantID)
-	require.False(t, d.Completed)
+	require.Equal(t, store.DeletionRunning, d.Status)
 	require.Empty(t, d.Rows)
 	require.Nil(t, d.FinishedAt)
 	got, err := b.Tenant(t.Context(), acme)
@@ -97,7 +98,7 @@ func TestBeginDeletion_AgainIsTheSame(t *testing.T) {
 	b := newBundle(t, acme)
 	ids := make([]uuid.UUID, 5)
 	require.NoError(t, inParallel(len(ids), func(i int) error {
-		d, err := b.BeginDeletion(t.Context(), acme)
+		d, err := b.BeginDeletion(t.Context(), acme, nil)
 		ids[i] = d.ID
 		return err
 	}))
@@ -110,7 +111,7 @@ func TestBeginDeletion_AgainIsTheSame(t *testing.T) {
 func TestDeletion_NotFound(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	_, err := b.BeginDeletion(t.Context(), "nobody")
+	_, err := b.BeginDeletion(t.Context(), "nobody", nil)
 	requireFault(t, err, fault.NotFound, "tenant_not_found")
 	_, err = b.Deletion(t.Context(), id.New())
 	requireFault(t, err, fault.NotFound, "deletion_not_found")
@@ -125,7 +126,7 @@ func TestDeletion_TakesEverythingOfOneTenant(t *testing.T) {
 	for table, rows := range before {
 		require.NotZero(t, rows, table)
 	}
-	d, err := b.BeginDeletion(t.Context(), acme)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	for _, table := range store.TenantTables {
 		finished, err := b.FinishDeletion(t.Context(), acme, d.ID)
@@ -143,15 +144,14 @@ func TestDeletion_TakesEverythingOfOneTenant(t *testing.T) {
 	running, err := b.Deletion(t.Context(), d.ID)
 	require.NoError(t, err)
 	require.Equal(t, before, running.Rows)
-	require.False(t, running.Completed)
+	require.Equal(t, store.DeletionRunning, running.Status)
 
 	for range 2 { // a retry finds it finished
-		finished, err := b.FinishDeletion(t.Context(), acme, d.ID)
-		require.NoError(t, err)
-		require.True(t, finished)
-		completed, err := b.Deletion(t.Context(), d.ID)
-		require.NoError(t, err)
-		require.True(t, completed.Completed)
+		completed := b.finishDeletion(acme, d.ID)
+		require.Equal(t, store.DeletionCompleted, completed.Status)
+		for table, rows := range before {
+			require.Equal(t, rows, completed.Receipt.Rows[table], table)
+		}
 		require.WithinDuration(t, time.Now(), *completed.FinishedAt, time.Minute)
 	}
 	_, err = b.Tenant(t.Context(), acme)
@@ -159,20 +159,80 @@ func TestDeletion_TakesEverythingOfOneTenant(t *testing.T) {
 	require.Equal(t, before, b.count(other))
 }
 
-// TenantTables is the order in which they can be emptied, and no table with a tenant's rows is missing from it.
+// TenantTables is the order in which they can be emptied, and no table with a tenant's rows is missing from it,
+// from the final count, and from the receipt.
 func TestTenantTables_AreAll(t *testing.T) {
 	t.Parallel()
-	b := newBundle(t)
+	b := newBundle(t, acme)
 	tables := ask[[]string](b, `SELECT array_agg(table_name::text) FROM information_schema.columns
-		WHERE table_schema = 'public' AND column_name = 'tenant_id'
-			AND table_name NOT IN ('tenant_deletions', 'audit_log', 'tenant_summaries', 'tenant_outcomes')`) // the last two go with the tenant itself
-	require.ElementsMatch(t, tables, allTables)
+		WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name NOT IN ('tenant_deletions', 'audit_log')`)
+	require.ElementsMatch(t, tables, slices.Concat(allTables, store.GoWithTenant))
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
+	require.NoError(t, err)
+	counted, err := b.CountDeletion(t.Context(), acme, d.ID)
+	require.NoError(t, err)
+	require.ElementsMatch(t, tables, slices.Collect(maps.Keys(counted)))
+	require.EqualValues(t, 1, b.finishDeletion(acme, d.ID).Receipt.Rows["tenants"])
+	done, err := b.Deletion(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.ElementsMatch(t, append(tables, "tenants"), slices.Collect(maps.Keys(done.Receipt.Rows)))
+}
+
+// finishDeletion finishes a deletion of which no rows are left.
+func (b *bundle) finishDeletion(tenantID string, deletion uuid.UUID) store.Deletion {
+	b.t.Helper()
+	finished, err := b.FinishDeletion(b.t.Context(), tenantID, deletion)
+	require.NoError(b.t, err)
+	require.True(b.t, finished)
+	d, err := b.Deletion(b.t.Context(), deletion)
+	require.NoError(b.t, err)
+	return d
+}
+
+// Whoever was forgotten while he deleted rows, or counted them, does nothing to the next tenant of the id.
+func TestDeleteTenantRows_OfAnotherTenantOfTheID(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
+	require.NoError(t, err)
+	b.finishDeletion(acme, d.ID)
+	b.activate(acme, tenant.Settings{})
+	b.fill(acme)
+	before := b.count(acme)
+	_, err = b.DeleteTenantRows(t.Context(), acme, d.ID, "emails", 100)
+	requireFault(t, err, fault.Internal, "deletion_not_running")
+	finished, err := b.FinishDeletion(t.Context(), acme, d.ID)
+	require.NoError(t, err)
+	require.True(t, finished)
+	require.Equal(t, before, b.count(acme))
+	again, err := b.EndGrace(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.Equal(t, store.DeletionCompleted, again.Status)
+}
+
+// A chunk is bound by recipients, and by what the contents take.
+func TestDeleteTenantRows_ChunkOfEmails(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	for range 4 {
+		b.dispatch(newEmail(acme, "a@example.com", "b@example.com", "c@example.com"))
+	}
+	b.exec(`UPDATE email_contents SET content = (SELECT string_agg(sha512(n::text::bytea), '') FROM generate_series(1, 400) n)
+		WHERE email_id = (SELECT max(email_id::text)::uuid FROM email_contents)`)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
+	require.NoError(t, err)
+	for _, chunk := range []struct{ size, emails int64 }{{4, 2}, {1, 1}, {12, 1}} {
+		deleted, err := b.DeleteTenantRows(t.Context(), acme, d.ID, "emails", int(chunk.size))
+		require.NoError(t, err)
+		require.Equal(t, chunk.emails, deleted["emails"])
+		require.Equal(t, 3*chunk.emails, deleted["recipients"])
+	}
 }
 
 func TestDeleteTenantRows_UnknownTable(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme)
-	d, err := b.BeginDeletion(t.Context(), acme)
+	d, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	_, err = b.DeleteTenantRows(t.Context(), acme, d.ID, "tenants; DROP TABLE tenants", 10)
 	requireFault(t, err, fault.Internal, "unknown_table")
@@ -183,7 +243,7 @@ func TestFinishDeletion_NeedsTheFence(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme)
 	_, err := b.FinishDeletion(t.Context(), acme, id.New())
-	require.NoError(t, err)
+	requireFault(t, err, fault.NotFound, "deletion_not_found")
 	got, err := b.Tenant(t.Context(), acme)
 	require.NoError(t, err)
 	require.Equal(t, tenant.Active, got.Status)
@@ -192,16 +252,16 @@ func TestFinishDeletion_NeedsTheFence(t *testing.T) {
 func TestDeletion_TheIDIsFreeAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme)
-	first, err := b.BeginDeletion(t.Context(), acme)
+	first, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	finished, err := b.FinishDeletion(t.Context(), acme, first.ID)
 	require.NoError(t, err)
 	require.True(t, finished)
 	b.activate(acme, tenant.Settings{})
-	second, err := b.BeginDeletion(t.Context(), acme)
+	second, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	require.NotEqual(t, first.ID, second.ID)
 	old, err := b.Deletion(t.Context(), first.ID)
 	require.NoError(t, err)
-	require.True(t, old.Completed, "its record outlives the tenant")
+	require.Equal(t, store.DeletionCompleted, old.Status, "its record outlives the tenant")
 }

@@ -233,10 +233,15 @@ type Outcome struct {
 	NextAttempt time.Time // for Deferred
 	Reason      string
 	Dialogue    string // what both sides said
+	Stopped     bool   // there was no hand-over, and it is as if the attempt had never begun
 }
 
-// FinishAttempts writes outcomes in one statement, each at most once.
+// FinishAttempts writes outcomes in one statement, each at most once, and takes back attempts that were stopped.
 func (s *Store) FinishAttempts(ctx context.Context, tenantID string, outcomes []Outcome) error {
+	outcomes, err := s.undoAttempts(ctx, tenantID, outcomes)
+	if err != nil || len(outcomes) == 0 {
+		return translate("undo attempts", err)
+	}
 	p := db.FinishAttemptsParams{TenantID: tenantID}
 	for _, o := range outcomes {
 		p.RecipientIds = append(p.RecipientIds, o.RecipientID)

@@ -64,8 +64,8 @@ func (s *Store) ListStaleDispatches(ctx context.Context, before time.Time, limit
 	return stale, nil
 }
 
-// ListOpenDispatches gives dispatches of a tenant that are being carried by a workflow,
-// oldest first, from the one after after.
+// ListOpenDispatches gives dispatches of a tenant that are not finished, oldest first, from the
+// one after after: a workflow carries each, or is about to.
 func (s *Store) ListOpenDispatches(ctx context.Context, tenantID string, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	ids, err := s.q.ListOpenDispatches(ctx, db.ListOpenDispatchesParams{TenantID: tenantID, After: after, Count: int32(limit)})
 	return ids, translate("list open dispatches", err)

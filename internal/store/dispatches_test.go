@@ -84,7 +84,7 @@ func TestListStaleEmails(t *testing.T) {
 	b.dispatch(claimed)
 	_, err := acceptAt(t.Context(), b.Store, start, []email.Email{second, first, gone})
 	require.NoError(t, err)
-	_, err = b.BeginDeletion(t.Context(), "leaving")
+	_, err = b.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
 
 	stale, err := b.ListStaleEmails(t.Context(), start.Add(-time.Second), 10)
@@ -111,7 +111,7 @@ func TestListStaleDispatches(t *testing.T) {
 	older := b.dispatch(newEmail("heavy", "a@example.com"), newEmail("heavy", "b@example.com"))
 	newer, started := b.dispatch(newEmail(acme, "c@example.com")), b.dispatch(newEmail(acme, "d@example.com"))
 	b.dispatch(newEmail("leaving", "e@example.com"))
-	_, err := b.BeginDeletion(t.Context(), "leaving")
+	_, err := b.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
 	require.NoError(t, b.SetDispatchRun(t.Context(), acme, started, "run"))
 
@@ -142,7 +142,8 @@ func TestSetDispatchRun_OfItsTenantOnly(t *testing.T) {
 	}
 }
 
-// Only what a workflow carries is open, and only the tenant's own; pages go on after an id.
+// What is not finished is open, also where the start of its workflow is not known yet, and only the tenant's own; pages
+// go on after an id.
 func TestListOpenDispatches(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme, other)
@@ -152,7 +153,7 @@ func TestListOpenDispatches(t *testing.T) {
 		require.NoError(t, b.SetDispatchRun(t.Context(), acme, dispatch, "run"))
 		open = append(open, dispatch)
 	}
-	b.dispatch(newEmail(acme, "ada@example.com")) // not started
+	open = append(open, b.dispatch(newEmail(acme, "ada@example.com"))) // not known to have started
 	theirs := b.dispatch(newEmail(other, "ada@example.com"))
 	require.NoError(t, b.SetDispatchRun(t.Context(), other, theirs, "run"))
 	b.exec(`UPDATE dispatches SET finished_at = now() WHERE id = $1`, open[1])
@@ -163,8 +164,8 @@ func TestListOpenDispatches(t *testing.T) {
 		return ids
 	}
 	require.Equal(t, []uuid.UUID{open[0], open[2]}, list(uuid.Nil, 2))
-	require.Equal(t, []uuid.UUID{open[3]}, list(open[2], 2))
-	require.Empty(t, list(open[3], 2))
+	require.Equal(t, []uuid.UUID{open[3], open[4]}, list(open[2], 2))
+	require.Empty(t, list(open[4], 2))
 }
 
 // What a dispatch whose workflow is gone has left open is dispatched anew, and nothing else.

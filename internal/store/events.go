@@ -11,6 +11,7 @@ import (
 	"github.com/mailtura/mailtura/internal/event"
 	"github.com/mailtura/mailtura/internal/quota"
 	"github.com/mailtura/mailtura/internal/store/db"
+	"github.com/mailtura/mailtura/internal/tenant"
 )
 
 // Event is a fact about a recipient, or about the tenant. It is appended by the statement
@@ -28,6 +29,16 @@ type Event struct {
 
 	// Of a webhook; nil for others.
 	Webhook *EventWebhook
+
+	// Of the tenant itself; nil for others.
+	Tenant *EventTenant
+}
+
+// EventTenant is what an event has of the tenant's suspension; nothing for its end.
+type EventTenant struct {
+	By     tenant.Suspender `json:"by"`
+	Reason string           `json:"reason"`
+	Drain  bool             `json:"drain"`
 }
 
 // EventWebhook is what an event has of a webhook.
@@ -109,6 +120,10 @@ func toEvent(row db.ListEventsAfterRow) (Event, error) {
 	if e.Type == event.WebhookDisabled {
 		e.Webhook = &EventWebhook{}
 		return e, json.Unmarshal(detail, e.Webhook)
+	}
+	if e.Type == event.TenantSuspended || e.Type == event.TenantResumed {
+		e.Tenant = &EventTenant{}
+		return e, json.Unmarshal(detail, e.Tenant)
 	}
 	if row.EmailID == nil || row.RecipientID == nil {
 		e.Quota = &quota.Crossing{}

@@ -105,7 +105,7 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 	b := newBundle(t, acme, other, "leaving")
 	b.fill(acme)
 	b.fill(other)
-	_, err := b.BeginDeletion(t.Context(), "leaving")
+	_, err := b.BeginDeletion(t.Context(), "leaving", nil)
 	require.NoError(t, err)
 	for table, column := range tenantColumns() {
 		b.asRequest(acme, func(tx pgx.Tx) {

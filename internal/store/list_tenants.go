@@ -116,7 +116,7 @@ func (q TenantQuery) statement(after *tenantPlace) (sql string, args pgx.NamedAr
 		where = append(where, fmt.Sprintf("(%s, t.id) %s (@key::text::%s, @id)", key.expression, beyond, key.kind))
 		args["key"], args["id"] = after.Key, after.ID
 	}
-	return fmt.Sprintf(`SELECT t.id, t.name, t.domain, t.status, t.settings, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
+	return fmt.Sprintf(`SELECT t.id, t.name, t.domain, t.status, t.settings, t.suspension, t.version, t.created_at, t.updated_at, s.day, coalesce(s.used, 0),
 			coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0), (%[1]s)::text, (SELECT at FROM tenant_summaries_made)
 		FROM tenants t LEFT JOIN tenant_summaries s ON s.tenant_id = t.id
 		WHERE %[2]s ORDER BY %[1]s %[3]s, t.id %[3]s LIMIT @count`, key.expression, strings.Join(where, " AND "), direction), args, nil
@@ -162,11 +162,11 @@ func (s *Store) queryTenants(ctx context.Context, q TenantQuery, after *tenantPl
 }
 
 func (q TenantQuery) scan(row pgx.CollectableRow) (t TenantSummary, err error) {
-	var settings []byte
-	if err := row.Scan(&t.ID, &t.Name, &t.Domain, &t.Status, &settings, &t.Version, &t.CreatedAt, &t.UpdatedAt, &t.Day, &t.Used,
+	var settings, suspension []byte
+	if err := row.Scan(&t.ID, &t.Name, &t.Domain, &t.Status, &settings, &suspension, &t.Version, &t.CreatedAt, &t.UpdatedAt, &t.Day, &t.Used,
 		&t.Backlog, &t.OldestAt, &t.Sent, &t.Bounced, &t.place.Key, &t.MadeAt); err != nil {
 		return t, err
 	}
 	t.place.Sort, t.place.Ascending, t.place.ID = q.Sort, q.Ascending, t.ID
-	return t, readSettings(settings, &t.Tenant)
+	return t, readSettings(settings, suspension, &t.Tenant)
 }

@@ -51,7 +51,7 @@ func TestListenToChanges(t *testing.T) {
 		require.NoError(t, change())
 		require.True(t, <-heard, name)
 	}
-	_, err = b.BeginDeletion(t.Context(), acme)
+	_, err = b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	require.True(t, <-heard)
 	stop()

@@ -278,7 +278,7 @@ func TestMetrics_OfATenantThatGoes(t *testing.T) {
 	b := newBundle(t, acme)
 	b.people(acme, 2)
 	b.drain(acme, 100)
-	d, err := b.BeginDeletion(t.Context(), acme, func(tenant.Tenant) error { return nil })
+	d, err := b.BeginDeletion(t.Context(), acme, nil, func(tenant.Tenant) error { return nil })
 	require.NoError(t, err)
 	rolled, err := b.RollMetrics(t.Context(), acme, 100)
 	require.NoError(t, err)

@@ -123,7 +123,7 @@ func (m *managed) use(url string) {
 	for _, tenantID := range []string{acme, other} {
 		b.activate(tenantID, tenant.Settings{})
 		b.fill(tenantID)
-		deletion, err := b.BeginDeletion(m.t.Context(), tenantID)
+		deletion, err := b.BeginDeletion(m.t.Context(), tenantID, nil)
 		require.NoError(m.t, err)
 		for _, table := range store.TenantTables {
 			for n := 1; n > 0; {

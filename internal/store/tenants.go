@@ -1,15 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/mailtura/mailtura/internal/audit"
 	"github.com/mailtura/mailtura/internal/fault"
-	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store/db"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
@@ -92,87 +90,19 @@ func (s *Store) ActivateTenant(ctx context.Context, tenantID string) error {
 	return translate("activate tenant", err)
 }
 
-// Deletion is the record of a tenant's deletion.
-type Deletion struct {
-	ID         uuid.UUID
-	TenantID   string
-	Completed  bool
-	Rows       map[string]int64 // deleted so far, by table
-	RunID      string
-	CreatedAt  time.Time
-	FinishedAt *time.Time
-}
-
-// BeginDeletion sets the fence: in one transaction the tenant becomes deleting and its
-// keys are revoked. For a tenant that is being deleted it gives the deletion under way.
-func (s *Store) BeginDeletion(ctx context.Context, tenantID string, conditions ...Condition[tenant.Tenant]) (d Deletion, err error) {
-	err = s.inSystem(ctx, "begin deletion", func(q *db.Queries) error {
-		locked, err := q.LockTenant(ctx, tenantID)
-		if err != nil {
-			return noTenant(translate("lock tenant", err), tenantID)
-		}
-		var row db.TenantDeletion
-		if tenant.Status(locked.Status) == tenant.Deleting {
-			row, err = q.GetRunningDeletion(ctx, tenantID)
-		} else {
-			row, err = fence(ctx, q, locked, conditions)
-		}
-		if err != nil {
-			return err
-		}
-		d, err = toDeletion(row)
-		return err
-	})
-	return d, err
-}
-
-func fence(ctx context.Context, q *db.Queries, locked db.Tenant, conditions []Condition[tenant.Tenant]) (db.TenantDeletion, error) {
-	t, err := toTenant(locked)
-	if err != nil {
-		return db.TenantDeletion{}, err
-	}
-	if err := checkAll(conditions, t); err != nil {
-		return db.TenantDeletion{}, err
-	}
-	if err := q.FenceTenant(ctx, t.ID); err != nil {
-		return db.TenantDeletion{}, err
-	}
-	if err := q.RevokeAllTenantAPIKeys(ctx, t.ID); err != nil {
-		return db.TenantDeletion{}, err
-	}
-	row, err := q.InsertTenantDeletion(ctx, id.New(), t.ID)
-	if err != nil {
-		return row, err
-	}
-	return row, record(ctx, q, audit.Act{Action: audit.TenantDelete, TenantID: t.ID, Target: t.ID, Before: auditedTenant(t)})
-}
-
-// Deletion gives the record of a deletion; fault deletion_not_found.
-func (s *Store) Deletion(ctx context.Context, deletionID uuid.UUID) (Deletion, error) {
-	row, err := s.q.GetTenantDeletion(ctx, deletionID)
-	if err != nil {
-		return Deletion{}, notFound(translate("get deletion", err), "deletion_not_found", "There is no such tenant deletion.")
-	}
-	return toDeletion(row)
-}
-
-// SetDeletionRun records which workflow run deletes the tenant.
-func (s *Store) SetDeletionRun(ctx context.Context, deletionID uuid.UUID, runID string) error {
-	return translate("set deletion run", s.q.SetDeletionRun(ctx, runID, deletionID))
-}
-
-// Stale lists what began before an instant and whose workflow may not have been started.
+// Stale lists what began before an instant and whose workflow may not have been started. Of deletions these are all that have
+// something to do, since a workflow can be lost with Temporal's data, or ended by hand.
 func (s *Store) Stale(ctx context.Context, before time.Time) (provisioning []string, deletions []Deletion, err error) {
 	provisioning, err = s.q.ListStaleProvisioning(ctx, before)
 	if err != nil {
 		return nil, nil, translate("list stale provisioning", err)
 	}
-	rows, err := s.q.ListStaleDeletions(ctx, before)
+	rows, err := s.q.ListDeletionsToRun(ctx, before)
 	if err != nil {
-		return nil, nil, translate("list stale deletions", err)
+		return nil, nil, translate("list deletions to run", err)
 	}
 	for _, row := range rows {
-		deletions = append(deletions, Deletion{ID: row.ID, TenantID: row.TenantID})
+		deletions = append(deletions, Deletion{ID: row.ID, TenantID: row.TenantID, RunID: orZero(row.RunID)})
 	}
 	return provisioning, deletions, nil
 }
@@ -186,24 +116,12 @@ func toTenant(row db.Tenant) (tenant.Tenant, error) {
 		ID: row.ID, Name: row.Name, Domain: row.Domain, Status: tenant.Status(row.Status),
 		Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
-	return t, readSettings(row.Settings, &t)
+	return t, readSettings(row.Settings, row.Suspension, &t)
 }
 
-func readSettings(settings []byte, t *tenant.Tenant) error {
-	if err := json.Unmarshal(settings, &t.Settings); err != nil {
+func readSettings(settings, suspension []byte, t *tenant.Tenant) error {
+	if err := cmp.Or(json.Unmarshal(settings, &t.Settings), json.Unmarshal(suspension, &t.Suspension)); err != nil {
 		return fault.Wrap(err, fault.Internal, "settings_unreadable", "settings of tenant %q", t.ID)
 	}
 	return nil
-}
-
-func toDeletion(row db.TenantDeletion) (Deletion, error) {
-	d := Deletion{
-		ID: row.ID, TenantID: row.TenantID, Completed: row.Status == "completed",
-		CreatedAt: row.CreatedAt, FinishedAt: row.FinishedAt,
-	}
-	if row.RunID != nil {
-		d.RunID = *row.RunID
-	}
-	err := json.Unmarshal(row.Counts, &d.Rows)
-	return d, translate("read deletion counts", err)
 }

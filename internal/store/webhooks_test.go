@@ -320,7 +320,7 @@ func TestWakeWebhooks_NotOfADeletedTenant(t *testing.T) {
 	w := b.webhook(acme, "*")
 	b.accept(newEmail(acme, "ada@example.com"))
 	b.awaitEvents(1)
-	_, err := b.BeginDeletion(t.Context(), acme)
+	_, err := b.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
 	due, err := b.WakeWebhooks(t.Context(), time.Now(), time.Now(), 10)
 	require.NoError(t, err)

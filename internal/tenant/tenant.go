@@ -19,32 +19,22 @@ type Status string
 const (
 	Provisioning Status = "provisioning"
 	Active       Status = "active"
+	Draining     Status = "draining"  // nothing more is accepted, and what is queued goes out
+	Suspended    Status = "suspended" // nothing is accepted, and nothing goes out
 	Deleting     Status = "deleting"
 )
 
 // Tenant is one client of the installation.
 type Tenant struct {
-	ID        string
-	Name      string
-	Domain    string // lower case, IDNA A-labels
-	Status    Status
-	Settings  Settings
-	Version   int64 // counts changes
-	CreatedAt time.Time
-	UpdatedAt time.Time
-}
-
-// MaySend says whether mail of a tenant with this status goes out; nil means yes.
-func MaySend(s Status) error {
-	switch s {
-	case Active:
-		return nil
-	case Provisioning:
-		return fault.New(fault.Conflict, "tenant_provisioning", "The tenant is still being set up.")
-	case Deleting:
-		return fault.New(fault.Conflict, "tenant_deleting", "The tenant is being deleted.")
-	}
-	return fault.New(fault.Internal, "tenant_status_unknown", "tenant status %q", s)
+	ID         string
+	Name       string
+	Domain     string // lower case, IDNA A-labels
+	Status     Status
+	Suspension Suspension
+	Settings   Settings
+	Version    int64 // counts changes
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }
 
 var (

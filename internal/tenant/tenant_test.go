@@ -58,6 +58,8 @@ func TestMaySend(t *testing.T) {
 	}{
 		tenant.Provisioning: {fault.Conflict, "tenant_provisioning"},
 		tenant.Deleting:     {fault.Conflict, "tenant_deleting"},
+		tenant.Draining:     {fault.Forbidden, "tenant_suspended"},
+		tenant.Suspended:    {fault.Forbidden, "tenant_suspended"},
 		"":                  {fault.Internal, "tenant_status_unknown"},
 		"ACTIVE":            {fault.Internal, "tenant_status_unknown"},
 	} {

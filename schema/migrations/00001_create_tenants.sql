@@ -38,11 +38,18 @@ CREATE TABLE tenants (
     version    bigint      NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    suspension jsonb       NOT NULL DEFAULT '{}',
+    followed   boolean     NOT NULL DEFAULT true,
     CONSTRAINT tenants_id_slug CHECK (id ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
-    CONSTRAINT tenants_status_known CHECK (status IN ('provisioning', 'active', 'deleting'))
+    CONSTRAINT tenants_status_known CHECK (status IN ('provisioning', 'active', 'draining', 'suspended', 'deleting')),
+    CONSTRAINT tenants_suspension_flagged CHECK (status = 'deleting' OR (status IN ('draining', 'suspended')) = (suspension <> '{}'))
 );
 COMMENT ON COLUMN tenants.settings IS 'tenant.Settings as JSON; absent members have their defaults';
 COMMENT ON COLUMN tenants.version IS 'counts every change; quota workflows take the newest limits by it';
+COMMENT ON COLUMN tenants.suspension IS 'tenant.Suspension as JSON: the flags that are set, and why; a tenant that is deleted keeps them';
+COMMENT ON COLUMN tenants.followed IS 'tenant/<tenant>/suspend has done what follows from the last change of suspension';
+CREATE INDEX tenants_not_followed ON tenants (updated_at) WHERE NOT followed;
+CREATE INDEX tenants_fenced ON tenants (id) WHERE status IN ('suspended', 'deleting');
 CREATE INDEX tenants_created_at_id ON tenants (created_at DESC, id DESC);
 
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -53,18 +60,31 @@ GRANT SELECT ON tenants TO mailtura_request;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenants TO mailtura_system;
 
 CREATE TABLE tenant_deletions (
-    id          uuid PRIMARY KEY,
-    tenant_id   text COLLATE "C" NOT NULL,
-    status      text        NOT NULL DEFAULT 'running',
-    counts      jsonb       NOT NULL DEFAULT '{}',
-    run_id      text,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz,
-    CONSTRAINT tenant_deletions_status_known CHECK (status IN ('running', 'completed')),
-    CONSTRAINT tenant_deletions_finished_at_set CHECK ((status = 'completed') = (finished_at IS NOT NULL))
+    id            uuid PRIMARY KEY,
+    tenant_id     text COLLATE "C" NOT NULL,
+    status        text        NOT NULL,
+    status_before text        NOT NULL,
+    grace_ends_at timestamptz,
+    counts        jsonb       NOT NULL DEFAULT '{}',
+    totals        jsonb,
+    receipt       jsonb,
+    run_id        text,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    started_at    timestamptz,
+    finished_at   timestamptz,
+    CONSTRAINT tenant_deletions_status_known CHECK (status IN ('scheduled', 'running', 'completed', 'restored')),
+    CONSTRAINT tenant_deletions_grace_ends_at_set CHECK (status IN ('running', 'completed') OR grace_ends_at IS NOT NULL),
+    CONSTRAINT tenant_deletions_started_at_set CHECK ((status IN ('running', 'completed')) = (started_at IS NOT NULL)),
+    CONSTRAINT tenant_deletions_finished_at_set CHECK ((status IN ('completed', 'restored')) = (finished_at IS NOT NULL)),
+    CONSTRAINT tenant_deletions_receipt_set CHECK ((status = 'completed') = (receipt IS NOT NULL))
 );
 COMMENT ON TABLE tenant_deletions IS 'outlives its tenant, so it has no foreign key; operators only';
+COMMENT ON COLUMN tenant_deletions.status_before IS 'of the tenant, which it gets back when it is restored';
+COMMENT ON COLUMN tenant_deletions.grace_ends_at IS 'until then the tenant can be restored; null: it never could';
 COMMENT ON COLUMN tenant_deletions.counts IS 'rows deleted so far, by table';
+COMMENT ON COLUMN tenant_deletions.totals IS 'rows that there were when it started, by table; null: they are not counted yet';
+COMMENT ON COLUMN tenant_deletions.receipt IS 'tenant.Receipt as JSON';
+CREATE UNIQUE INDEX tenant_deletions_open_unique ON tenant_deletions (tenant_id) WHERE status IN ('scheduled', 'running');
 
 ALTER TABLE tenant_deletions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_deletions_system ON tenant_deletions TO mailtura_system USING (true);
@@ -108,7 +128,7 @@ ALTER TABLE tenant_summaries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
 CREATE POLICY tenant_summaries_system ON tenant_summaries TO mailtura_system USING (true);
 ALTER TABLE tenant_outcomes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_outcomes_system ON tenant_outcomes TO mailtura_system USING (true);
-GRANT SELECT, INSERT, UPDATE ON tenant_summaries TO mailtura_system;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_summaries TO mailtura_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_outcomes TO mailtura_system;
 GRANT SELECT, UPDATE ON tenant_summaries_made TO mailtura_system;
 

@@ -25,9 +25,6 @@ SELECT * FROM api_keys WHERE id = @id AND tenant_id IS NULL;
 -- name: RevokeAPIKey :one
 UPDATE api_keys SET revoked_at = now() WHERE id = @id RETURNING *;
 
--- name: RevokeAllTenantAPIKeys :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = @tenant_id::text;
-
 -- name: LockTenantAPIKey :one
 SELECT * FROM api_keys WHERE id = @id AND tenant_id = @tenant_id::text FOR NO KEY UPDATE;
 

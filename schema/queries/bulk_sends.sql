@@ -164,7 +164,7 @@ GROUP BY e.usage_day, e.dispatch_id;
 -- name: ListStaleBulkSends :many
 -- Uploads that have ended, and whose workflow is not known to have started.
 SELECT b.tenant_id, b.id, b.class, b.accepted FROM bulk_sends b JOIN tenants t ON t.id = b.tenant_id
-WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at < @before AND t.status = 'active'
+WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at < @before AND t.status <> 'deleting'
 ORDER BY b.progressed_at LIMIT 100;
 
 -- name: ListStaleUploads :many

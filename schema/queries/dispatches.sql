@@ -15,7 +15,7 @@ WHERE tenant_id = @tenant_id AND id = @id AND run_id IS DISTINCT FROM @run_id::t
 -- Emails that were accepted before an instant and have no dispatch, oldest first.
 SELECT e.tenant_id, e.id, e.trace_parent, e.class, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM emails e JOIN tenants t ON t.id = e.tenant_id
-WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < @before AND t.status = 'active'
+WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < @before AND t.status <> 'deleting'
 ORDER BY e.id LIMIT @count;
 
 -- name: ListStaleDispatches :many
@@ -23,7 +23,7 @@ ORDER BY e.id LIMIT @count;
 SELECT d.tenant_id, d.id, d.class, d.emails, d.bulk_send_id,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
-WHERE d.run_id IS NULL AND d.created_at < @before AND t.status = 'active'
+WHERE d.run_id IS NULL AND d.created_at < @before AND t.status <> 'deleting'
 ORDER BY d.created_at LIMIT @count;
 
 -- name: FinishDispatch :one
@@ -31,9 +31,9 @@ ORDER BY d.created_at LIMIT @count;
 UPDATE dispatches SET finished_at = coalesce(finished_at, @now) WHERE tenant_id = @tenant_id AND id = @id RETURNING bulk_send_id;
 
 -- name: ListOpenDispatches :many
--- Dispatches whose workflow has started and not all of whose recipients have a final status, oldest first.
+-- Dispatches not all of whose recipients have a final status, oldest first.
 SELECT id FROM dispatches
-WHERE tenant_id = @tenant_id AND finished_at IS NULL AND run_id IS NOT NULL AND id > @after
+WHERE tenant_id = @tenant_id AND finished_at IS NULL AND id > @after
 ORDER BY id LIMIT @count;
 
 -- name: ListCarriedDispatches :many

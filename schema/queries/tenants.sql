@@ -22,6 +22,11 @@ WHERE id = @id AND status = 'provisioning';
 -- name: FenceTenant :exec
 UPDATE tenants SET status = 'deleting', version = version + 1, updated_at = now() WHERE id = @id;
 
+-- name: RestoreTenant :one
+-- Its workflow is to wake what waits.
+UPDATE tenants SET status = @status, followed = false, version = version + 1, updated_at = now()
+WHERE id = @id AND status = 'deleting' RETURNING *;
+
 -- name: ListStaleProvisioning :many
 SELECT id FROM tenants WHERE status = 'provisioning' AND created_at < @before ORDER BY created_at LIMIT 100;
 

@@ -46,6 +46,7 @@ func TestRecordHistories(t *testing.T) {
 
 	recordBulkSend(t, free)
 	recordWebhook(t)
+	recordSuspension(t)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	operator := shared.client(t, shared.Key, "")
 	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast, nil)
@@ -55,7 +56,9 @@ func TestRecordHistories(t *testing.T) {
 		require.NoError(t, err)
 		return d.JSON200.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)
-	record(t, "delete_tenant", flow.DeleteTenantID(fast))
+	deletion, err := id.Deletion.Parse(deleted.JSON202.Id)
+	require.NoError(t, err)
+	record(t, "delete_tenant", flow.DeleteTenantID(fast, deletion))
 }
 
 // recordBulkSend records a bulk send that is paused, goes on, and meets a full window.
@@ -72,6 +75,18 @@ func recordBulkSend(t *testing.T, c *mailtura.ClientWithResponses) {
 	workflowID := bulkSend(t, c, bulk.Id).Workflow.Id
 	require.Eventually(t, func() bool { return ended(t, workflowID) }, 20*time.Second, 50*time.Millisecond)
 	record(t, "bulk_send", workflowID)
+}
+
+// recordSuspension records one that drains, holds, and ends.
+func recordSuspension(t *testing.T) {
+	t.Helper()
+	tenant, c := shared.newTenant(t, paced(20))
+	backlog(t, c, "suspended.example.com", 30)
+	shared.suspend(t, tenant, true)
+	shared.awaitTenant(t, tenant, "suspended")
+	shared.resume(t, tenant)
+	require.Eventually(t, func() bool { return ended(t, flow.SuspendTenantID(tenant)) }, 20*time.Second, 50*time.Millisecond)
+	record(t, "suspend_tenant", flow.SuspendTenantID(tenant))
 }
 
 // recordWebhook records a webhook that fails, is called again, and is gone at last.

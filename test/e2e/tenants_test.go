@@ -47,11 +47,11 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 		return deletion.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)
 	require.NotNil(t, deletion.FinishedAt)
-	require.EqualValues(t, 15, deletion.Rows["emails"])
-	require.EqualValues(t, 30, deletion.Rows["recipients"])
-	require.EqualValues(t, 1, deletion.Rows["templates"])
-	require.EqualValues(t, 1, deletion.Rows["api_keys"])
-	require.Equal(t, "tenant/"+id+"/delete", deletion.Workflow.Id)
+	require.EqualValues(t, 15, deletion.Receipt.Rows["emails"])
+	require.EqualValues(t, 30, deletion.Receipt.Rows["recipients"])
+	require.EqualValues(t, 1, deletion.Receipt.Rows["templates"])
+	require.EqualValues(t, 1, deletion.Receipt.Rows["api_keys"])
+	require.Equal(t, "tenant/"+id+"/"+deletion.Id, deletion.Workflow.Id)
 	requireNoRows(t, id)
 
 	gone, err := operator.GetTenantWithResponse(t.Context(), id, nil)

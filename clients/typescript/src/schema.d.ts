@@ -764,6 +764,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenant-deletions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List deletions of tenants
+         * @description Needs the scope `tenants:read`.
+         */
+        get: operations["list-tenant-deletions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenant-deletions/{id}": {
         parameters: {
             query?: never;
@@ -824,7 +844,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a tenant and everything of it
-         * @description At once its keys stop working and its sends stop. The deletion in the answer shows how far the rest is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says. Needs the scope `tenants:write`.
+         * @description At once its keys are refused, its sends stop, and its tracking links answer 404. With `grace` nothing is deleted before its end, and until then the tenant can be restored; without, there is no return. The deletion in the answer shows how far it is. For a tenant that is being deleted already that is the deletion under way, whatever If-Match says: a `grace` that ends earlier than its own shortens it, and one that ends later, or none, changes nothing. Needs the scope `tenants:write`.
          */
         delete: operations["delete-tenant"];
         options?: never;
@@ -834,6 +854,66 @@ export interface paths {
          * @description A merge patch (RFC 7396): what is absent stays as it is, null takes a setting back to its default. Limits take effect on running sends. Needs the scope `tenants:write`. Its body has at most 1 MiB.
          */
         patch: operations["update-tenant"];
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a tenant that is in the grace of its deletion
+         * @description The tenant is as it was: its status, its keys, and the mail that waited goes on. Conflicts: `tenant_not_deleting`; `deletion_not_reversible` when the grace is over, or there was none. Needs the scope `tenants:write`.
+         */
+        post: operations["restore-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the suspension of a tenant
+         * @description The tenant sends again, unless `only` has left one of its two suspensions. What waits goes out, the oldest first. For a tenant that is not suspended nothing changes. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+         */
+        post: operations["resume-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Suspend a tenant
+         * @description From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then. Needs the scope `tenants:write`. Its body has at most 1 MiB.
+         */
+        post: operations["suspend-tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/tenants/{id}/usage": {
@@ -1504,6 +1584,29 @@ export interface components {
              */
             url: string;
         };
+        DeletionReceipt: {
+            /** @example del_01h455vb4pex5vsknk084sn02q */
+            deletionId: string;
+            /** Format: date-time */
+            finishedAt: string;
+            /** @description SHA-256 of the receipt without this member, in canonical form (RFC 8785), in hexadecimal */
+            hash: string;
+            /** Format: date-time */
+            requestedAt: string;
+            /** @description Rows deleted, by table: every table that has rows of tenants is there, and tenants itself */
+            rows: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description Since then there was no return
+             */
+            startedAt: string;
+            /** @example acme-corp */
+            tenantId: string;
+            /** @description A count of every one of these tables has found no row of the tenant. Always true: without that a deletion does not end */
+            verifiedZero: boolean;
+        } | null;
         DraftTemplate: {
             /**
              * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
@@ -1619,7 +1722,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
             /** @enum {string} */
-            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "webhook.disabled";
+            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled";
         };
         EventData: {
             /**
@@ -1629,6 +1732,11 @@ export interface components {
             attempt?: number;
             /** @description Of email.opened and email.clicked: it is taken for a machine's, see cause */
             automated?: boolean;
+            /**
+             * @description Of tenant.suspended: who suspended the tenant
+             * @enum {string}
+             */
+            by?: "operator" | "guardrail";
             /**
              * @description Why it is taken for a machine's
              * @enum {string}
@@ -1645,6 +1753,8 @@ export interface components {
              * @example 2026-11-24
              */
             day?: string;
+            /** @description Of tenant.suspended: what was queued goes out first */
+            drain?: boolean;
             /** @example msg_01h455vb4pex5vsknk084sn02q */
             emailId?: string;
             /** @example 5.1.1 */
@@ -1678,7 +1788,7 @@ export interface components {
              */
             percent?: number;
             /**
-             * @description Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days)
+             * @description Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said
              * @example gone
              */
             reason?: string;
@@ -1790,6 +1900,11 @@ export interface components {
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
+        ListTenantDeletion: {
+            items: components["schemas"]["TenantDeletion"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
         ListWebhook: {
             items: components["schemas"]["Webhook"][];
             /** @description Pass it as after to get the next page; null on the last one */
@@ -1810,8 +1925,12 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings: components["schemas"]["Settings"];
-            /** @enum {string} */
-            status: "provisioning" | "active" | "deleting";
+            /**
+             * @description draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+             * @enum {string}
+             */
+            status: "provisioning" | "active" | "draining" | "suspended" | "deleting";
+            suspension: components["schemas"]["Suspension"];
             /** Format: date-time */
             updatedAt: string;
             usage: components["schemas"]["TenantSummary"];
@@ -2254,6 +2373,13 @@ export interface components {
              */
             scheduledAt: string;
         };
+        ResumeTenant: {
+            /**
+             * @description End the suspension by this one, and leave the other as it is; absent: end both
+             * @enum {string}
+             */
+            only?: "operator" | "guardrail";
+        };
         RotateAPIKey: {
             /**
              * Format: date-time
@@ -2403,6 +2529,41 @@ export interface components {
              */
             weight?: number | null;
         };
+        SuspendTenant: {
+            /** @description Let what is queued go out first; false: nothing more leaves within 2 seconds */
+            drain?: boolean;
+            /**
+             * @description One line; the tenant reads it in its event tenant.suspended
+             * @example invoices are not paid
+             */
+            reason: string;
+        };
+        Suspension: {
+            /** @description A guardrail has, since too much bounced or was complained about; null: none has */
+            guardrail: components["schemas"]["SuspensionFlag"];
+            /** @description An operator has suspended it; null: none has */
+            operator: components["schemas"]["SuspensionFlag"];
+        };
+        SuspensionFlag: {
+            /** @description What was queued before goes out first; meanwhile the status is draining */
+            drain: boolean;
+            /** @example invoices are not paid */
+            reason: string;
+            /** Format: date-time */
+            since: string;
+        } | null;
+        TableProgress: {
+            /**
+             * Format: int64
+             * @description Rows deleted so far
+             */
+            deleted: number;
+            /**
+             * Format: int64
+             * @description Rows that there were when the deletion began; more may be deleted. null: they are not counted yet, or never are
+             */
+            total: number | null;
+        };
         Template: {
             /**
              * Format: date-time
@@ -2513,8 +2674,12 @@ export interface components {
             /** @example acme-corp */
             name: string;
             settings: components["schemas"]["Settings"];
-            /** @enum {string} */
-            status: "provisioning" | "active" | "deleting";
+            /**
+             * @description draining: nothing more is accepted, and what was queued goes out; suspended: nothing goes out either
+             * @enum {string}
+             */
+            status: "provisioning" | "active" | "draining" | "suspended" | "deleting";
+            suspension: components["schemas"]["Suspension"];
             /** Format: date-time */
             updatedAt: string;
         };
@@ -2523,17 +2688,32 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description Since then nothing of the tenant is left; null while it is running
+             * @description Since then it is completed or restored; null until then
              */
             finishedAt: string | null;
+            /**
+             * Format: date-time
+             * @description Until then the tenant can be restored; null: it never could
+             */
+            graceEndsAt: string | null;
             /** @example del_01h455vb4pex5vsknk084sn02q */
             id: string;
-            /** @description Rows deleted so far, by table */
-            rows: {
-                [key: string]: number;
+            /** @description By table */
+            progress: {
+                [key: string]: components["schemas"]["TableProgress"];
             };
-            /** @enum {string} */
-            status: "running" | "completed";
+            /** @description What was deleted; null until it is completed */
+            receipt: components["schemas"]["DeletionReceipt"];
+            /**
+             * Format: date-time
+             * @description Since then there is no return; null: there still is, or was when the tenant was restored
+             */
+            startedAt: string | null;
+            /**
+             * @description scheduled: its grace goes on, and nothing is deleted yet; restored: the tenant was
+             * @enum {string}
+             */
+            status: "scheduled" | "running" | "completed" | "restored";
             /** @example acme-corp */
             tenantId: string;
             workflow?: components["schemas"]["Workflow"];
@@ -2627,10 +2807,10 @@ export interface components {
             at: string;
             attempt?: components["schemas"]["Attempt"];
             /**
-             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, or somebody to decide about an unknown outcome
+             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
              * @enum {string}
              */
-            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held";
+            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held" | "tenant_suspended";
             /** @example ada@example.com */
             recipient?: string;
             /**
@@ -5459,7 +5639,7 @@ export interface operations {
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -5559,7 +5739,7 @@ export interface operations {
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -8166,6 +8346,98 @@ export interface operations {
             };
         };
     };
+    "list-tenant-deletions": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+                /** @description Only deletions of tenants with this id */
+                tenantId?: string;
+                /** @description Only deletions that stand there */
+                status?: "scheduled" | "running" | "completed" | "restored";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTenantDeletion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-tenant-deletion": {
         parameters: {
             query?: never;
@@ -8603,7 +8875,10 @@ export interface operations {
     };
     "delete-tenant": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How long the tenant can be restored, from 0s to 720h, as numbers with the units h, m and s; rounded up to whole seconds; absent: not at all */
+                grace?: string;
+            };
             header?: {
                 /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
                 "If-Match"?: string;
@@ -8795,6 +9070,395 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "restore-tenant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id of the tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resume-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ResumeTenant"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "suspend-tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuspendTenant"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -337,15 +337,6 @@ func (q *Queries) RevokeAPIKey(ctx context.Context, id uuid.UUID) (ApiKey, error
 	return i, err
 }
 
-const revokeAllTenantAPIKeys = `-- name: RevokeAllTenantAPIKeys :exec
-UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant_id = $1::text
-`
-
-func (q *Queries) RevokeAllTenantAPIKeys(ctx context.Context, tenantID string) error {
-	_, err := q.db.Exec(ctx, revokeAllTenantAPIKeys, tenantID)
-	return err
-}
-
 const touchAPIKeys = `-- name: TouchAPIKeys :exec
 UPDATE api_keys SET last_used_at = greatest(last_used_at, $1::timestamptz)
 WHERE id IN (SELECT id FROM api_keys WHERE id = ANY($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED)

@@ -639,7 +639,7 @@ func (q *Queries) ListHeldChunks(ctx context.Context, tenantID string, now time.
 
 const listStaleBulkSends = `-- name: ListStaleBulkSends :many
 SELECT b.tenant_id, b.id, b.class, b.accepted FROM bulk_sends b JOIN tenants t ON t.id = b.tenant_id
-WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at < $1 AND t.status = 'active'
+WHERE b.run_id IS NULL AND b.status IN ('running', 'paused') AND b.progressed_at < $1 AND t.status <> 'deleting'
 ORDER BY b.progressed_at LIMIT 100
 `
 

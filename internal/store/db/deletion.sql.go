@@ -11,32 +11,84 @@ import (
 	"github.com/google/uuid"
 )
 
-const countTenantRows = `-- name: CountTenantRows :one
+const countRootRows = `-- name: CountRootRows :one
 SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM dispatches WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_send_errors WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_send_chunks WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM bulk_sends WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM events WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM metrics WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM metric_uniques WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM metric_cursors WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM daily_usage WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM template_versions WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM templates WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM idempotency_keys WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM api_keys WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhook_retries WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhooks WHERE tenant_id = $1::text)
-    + (SELECT count(*) FROM api_keys WHERE tenant_id = $1::text))::bigint AS rows
+    + (SELECT count(*) FROM metric_cursors WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM metrics WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM metric_uniques WHERE tenant_id = $1::text))::bigint AS rows
 `
 
-// Everything that is left of a tenant beside its own row, and what belongs to its emails.
-func (q *Queries) CountTenantRows(ctx context.Context, tenantID string) (int64, error) {
-	row := q.db.QueryRow(ctx, countTenantRows, tenantID)
+// The rows of a tenant in the tables from which all others hang by foreign keys: where these have none, those have none.
+func (q *Queries) CountRootRows(ctx context.Context, tenantID string) (int64, error) {
+	row := q.db.QueryRow(ctx, countRootRows, tenantID)
 	var rows int64
 	err := row.Scan(&rows)
 	return rows, err
+}
+
+const countTenantRows = `-- name: CountTenantRows :many
+SELECT 'emails'::text AS table_name, count(*) AS rows FROM emails WHERE emails.tenant_id = $1::text
+UNION ALL SELECT 'recipients'::text AS table_name, count(*) AS rows FROM recipients WHERE recipients.tenant_id = $1::text
+UNION ALL SELECT 'attempts'::text AS table_name, count(*) AS rows FROM attempts WHERE attempts.tenant_id = $1::text
+UNION ALL SELECT 'engagements'::text AS table_name, count(*) AS rows FROM engagements WHERE engagements.tenant_id = $1::text
+UNION ALL SELECT 'email_contents'::text AS table_name, count(*) AS rows FROM email_contents WHERE email_contents.tenant_id = $1::text
+UNION ALL SELECT 'dispatches'::text AS table_name, count(*) AS rows FROM dispatches WHERE dispatches.tenant_id = $1::text
+UNION ALL SELECT 'bulk_send_errors'::text AS table_name, count(*) AS rows FROM bulk_send_errors WHERE bulk_send_errors.tenant_id = $1::text
+UNION ALL SELECT 'bulk_send_chunks'::text AS table_name, count(*) AS rows FROM bulk_send_chunks WHERE bulk_send_chunks.tenant_id = $1::text
+UNION ALL SELECT 'bulk_sends'::text AS table_name, count(*) AS rows FROM bulk_sends WHERE bulk_sends.tenant_id = $1::text
+UNION ALL SELECT 'events'::text AS table_name, count(*) AS rows FROM events WHERE events.tenant_id = $1::text
+UNION ALL SELECT 'daily_usage'::text AS table_name, count(*) AS rows FROM daily_usage WHERE daily_usage.tenant_id = $1::text
+UNION ALL SELECT 'template_versions'::text AS table_name, count(*) AS rows FROM template_versions WHERE template_versions.tenant_id = $1::text
+UNION ALL SELECT 'templates'::text AS table_name, count(*) AS rows FROM templates WHERE templates.tenant_id = $1::text
+UNION ALL SELECT 'idempotency_keys'::text AS table_name, count(*) AS rows FROM idempotency_keys WHERE idempotency_keys.tenant_id = $1::text
+UNION ALL SELECT 'api_keys'::text AS table_name, count(*) AS rows FROM api_keys WHERE api_keys.tenant_id = $1::text
+UNION ALL SELECT 'webhook_retries'::text AS table_name, count(*) AS rows FROM webhook_retries WHERE webhook_retries.tenant_id = $1::text
+UNION ALL SELECT 'webhook_deliveries'::text AS table_name, count(*) AS rows FROM webhook_deliveries WHERE webhook_deliveries.tenant_id = $1::text
+UNION ALL SELECT 'webhooks'::text AS table_name, count(*) AS rows FROM webhooks WHERE webhooks.tenant_id = $1::text
+UNION ALL SELECT 'metric_cursors'::text AS table_name, count(*) AS rows FROM metric_cursors WHERE metric_cursors.tenant_id = $1::text
+UNION ALL SELECT 'metrics'::text AS table_name, count(*) AS rows FROM metrics WHERE metrics.tenant_id = $1::text
+UNION ALL SELECT 'metric_uniques'::text AS table_name, count(*) AS rows FROM metric_uniques WHERE metric_uniques.tenant_id = $1::text
+UNION ALL SELECT 'tenant_summaries'::text AS table_name, count(*) AS rows FROM tenant_summaries WHERE tenant_summaries.tenant_id = $1::text
+UNION ALL SELECT 'tenant_outcomes'::text AS table_name, count(*) AS rows FROM tenant_outcomes WHERE tenant_outcomes.tenant_id = $1::text
+`
+
+type CountTenantRowsRow struct {
+	TableName string
+	Rows      int64
+}
+
+// Every table that has rows of tenants (a test asks the database whether it is), and how many of them are of this one.
+func (q *Queries) CountTenantRows(ctx context.Context, tenantID string) ([]CountTenantRowsRow, error) {
+	rows, err := q.db.Query(ctx, countTenantRows, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountTenantRowsRow
+	for rows.Next() {
+		var i CountTenantRowsRow
+		if err := rows.Scan(&i.TableName, &i.Rows); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteAttemptsOf = `-- name: DeleteAttemptsOf :execrows
@@ -242,6 +294,30 @@ func (q *Queries) DeleteTenantMetrics(ctx context.Context, tenantID string, chun
 	return result.RowsAffected(), nil
 }
 
+const deleteTenantOutcomes = `-- name: DeleteTenantOutcomes :execrows
+DELETE FROM tenant_outcomes WHERE tenant_id = $1
+`
+
+func (q *Queries) DeleteTenantOutcomes(ctx context.Context, tenantID string) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantOutcomes, tenantID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantSummaries = `-- name: DeleteTenantSummaries :execrows
+DELETE FROM tenant_summaries WHERE tenant_id = $1
+`
+
+func (q *Queries) DeleteTenantSummaries(ctx context.Context, tenantID string) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantSummaries, tenantID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const deleteTenantTemplateVersions = `-- name: DeleteTenantTemplateVersions :execrows
 DELETE FROM template_versions WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM template_versions WHERE tenant_id = $1::text LIMIT $2))
@@ -309,10 +385,21 @@ func (q *Queries) DeleteTenantWebhooks(ctx context.Context, tenantID string, chu
 
 const listTenantEmails = `-- name: ListTenantEmails :many
 
-SELECT id FROM emails WHERE tenant_id = $1::text ORDER BY id LIMIT $2
+SELECT id FROM (
+    SELECT e.id, sum(w.weight) OVER (ORDER BY e.id) - w.weight AS before
+    FROM (SELECT id FROM emails WHERE tenant_id = $1::text ORDER BY id LIMIT $2::integer) e
+        CROSS JOIN LATERAL (
+            SELECT greatest((SELECT count(*) FROM recipients r WHERE r.email_id = e.id),
+                (SELECT coalesce(sum(pg_column_size(c.content)), 0) / 2000 FROM email_contents c WHERE c.email_id = e.id)) AS weight
+        ) w
+) weighed
+WHERE before < $2::integer
+ORDER BY id
 `
 
 // One chunk of one table of a tenant that is being deleted. What belongs to emails goes with them.
+// As many emails as have a chunk of recipients among them, or of blocks of 2 kB of content, which is about what one row
+// of it is in the database; at least one.
 func (q *Queries) ListTenantEmails(ctx context.Context, tenantID string, chunk int32) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, listTenantEmails, tenantID, chunk)
 	if err != nil {

@@ -150,7 +150,7 @@ func (q *Queries) ListCarriedDispatches(ctx context.Context, arg ListCarriedDisp
 
 const listOpenDispatches = `-- name: ListOpenDispatches :many
 SELECT id FROM dispatches
-WHERE tenant_id = $1 AND finished_at IS NULL AND run_id IS NOT NULL AND id > $2
+WHERE tenant_id = $1 AND finished_at IS NULL AND id > $2
 ORDER BY id LIMIT $3
 `
 
@@ -160,7 +160,7 @@ type ListOpenDispatchesParams struct {
 	Count    int32
 }
 
-// Dispatches whose workflow has started and not all of whose recipients have a final status, oldest first.
+// Dispatches not all of whose recipients have a final status, oldest first.
 func (q *Queries) ListOpenDispatches(ctx context.Context, arg ListOpenDispatchesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, listOpenDispatches, arg.TenantID, arg.After, arg.Count)
 	if err != nil {
@@ -185,7 +185,7 @@ const listStaleDispatches = `-- name: ListStaleDispatches :many
 SELECT d.tenant_id, d.id, d.class, d.emails, d.bulk_send_id,
     coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM dispatches d JOIN tenants t ON t.id = d.tenant_id
-WHERE d.run_id IS NULL AND d.created_at < $1 AND t.status = 'active'
+WHERE d.run_id IS NULL AND d.created_at < $1 AND t.status <> 'deleting'
 ORDER BY d.created_at LIMIT $2
 `
 
@@ -229,7 +229,7 @@ func (q *Queries) ListStaleDispatches(ctx context.Context, before time.Time, cou
 const listStaleEmails = `-- name: ListStaleEmails :many
 SELECT e.tenant_id, e.id, e.trace_parent, e.class, coalesce((t.settings ->> 'weight')::real, 1)::real AS weight
 FROM emails e JOIN tenants t ON t.id = e.tenant_id
-WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < $1 AND t.status = 'active'
+WHERE e.dispatch_id IS NULL AND e.release_at IS NULL AND e.created_at < $1 AND t.status <> 'deleting'
 ORDER BY e.id LIMIT $2
 `
 

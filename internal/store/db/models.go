@@ -230,6 +230,10 @@ type Tenant struct {
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// tenant.Suspension as JSON: the flags that are set, and why; a tenant that is deleted keeps them
+	Suspension json.RawMessage
+	// tenant/<tenant>/suspend has done what follows from the last change of suspension
+	Followed bool
 }
 
 // outlives its tenant, so it has no foreign key; operators only
@@ -237,10 +241,19 @@ type TenantDeletion struct {
 	ID       uuid.UUID
 	TenantID string
 	Status   string
+	// of the tenant, which it gets back when it is restored
+	StatusBefore string
+	// until then the tenant can be restored; null: it never could
+	GraceEndsAt *time.Time
 	// rows deleted so far, by table
-	Counts     json.RawMessage
+	Counts json.RawMessage
+	// rows that there were when it started, by table; null: they are not counted yet
+	Totals json.RawMessage
+	// tenant.Receipt as JSON
+	Receipt    json.RawMessage
 	RunID      *string
 	CreatedAt  time.Time
+	StartedAt  *time.Time
 	FinishedAt *time.Time
 }
 

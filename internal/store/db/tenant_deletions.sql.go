@@ -7,16 +7,17 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-const addDeletionCount = `-- name: AddDeletionCount :exec
+const addDeletionCount = `-- name: AddDeletionCount :execrows
 UPDATE tenant_deletions
 SET counts = jsonb_set(counts, ARRAY[$1::text],
     to_jsonb(coalesce((counts ->> $1::text)::bigint, 0) + $2::bigint))
-WHERE id = $3
+WHERE id = $3 AND status = 'running'
 `
 
 type AddDeletionCountParams struct {
@@ -26,41 +27,72 @@ type AddDeletionCountParams struct {
 }
 
 // Adds to the count of one table, so that a chunk that is done is counted once it is committed.
-func (q *Queries) AddDeletionCount(ctx context.Context, arg AddDeletionCountParams) error {
-	_, err := q.db.Exec(ctx, addDeletionCount, arg.TableName, arg.Deleted, arg.ID)
+func (q *Queries) AddDeletionCount(ctx context.Context, arg AddDeletionCountParams) (int64, error) {
+	result, err := q.db.Exec(ctx, addDeletionCount, arg.TableName, arg.Deleted, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const endGrace = `-- name: EndGrace :exec
+UPDATE tenant_deletions SET status = 'running', started_at = now() WHERE id = $1 AND status = 'scheduled'
+`
+
+// From here there is no return.
+func (q *Queries) EndGrace(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, endGrace, id)
 	return err
 }
 
 const finishTenantDeletion = `-- name: FinishTenantDeletion :exec
-UPDATE tenant_deletions SET status = 'completed', finished_at = now() WHERE id = $1 AND status = 'running'
+UPDATE tenant_deletions SET status = 'completed', finished_at = $1::timestamptz, counts = $2, receipt = $3::jsonb
+WHERE id = $4 AND status = 'running'
 `
 
-func (q *Queries) FinishTenantDeletion(ctx context.Context, id uuid.UUID) error {
-	_, err := q.db.Exec(ctx, finishTenantDeletion, id)
+type FinishTenantDeletionParams struct {
+	FinishedAt time.Time
+	Counts     json.RawMessage
+	Receipt    json.RawMessage
+	ID         uuid.UUID
+}
+
+func (q *Queries) FinishTenantDeletion(ctx context.Context, arg FinishTenantDeletionParams) error {
+	_, err := q.db.Exec(ctx, finishTenantDeletion,
+		arg.FinishedAt,
+		arg.Counts,
+		arg.Receipt,
+		arg.ID,
+	)
 	return err
 }
 
-const getRunningDeletion = `-- name: GetRunningDeletion :one
-SELECT id, tenant_id, status, counts, run_id, created_at, finished_at FROM tenant_deletions WHERE tenant_id = $1 AND status = 'running'
+const getOpenDeletion = `-- name: GetOpenDeletion :one
+SELECT id, tenant_id, status, status_before, grace_ends_at, counts, totals, receipt, run_id, created_at, started_at, finished_at FROM tenant_deletions WHERE tenant_id = $1 AND status IN ('scheduled', 'running')
 `
 
-func (q *Queries) GetRunningDeletion(ctx context.Context, tenantID string) (TenantDeletion, error) {
-	row := q.db.QueryRow(ctx, getRunningDeletion, tenantID)
+func (q *Queries) GetOpenDeletion(ctx context.Context, tenantID string) (TenantDeletion, error) {
+	row := q.db.QueryRow(ctx, getOpenDeletion, tenantID)
 	var i TenantDeletion
 	err := row.Scan(
 		&i.ID,
 		&i.TenantID,
 		&i.Status,
+		&i.StatusBefore,
+		&i.GraceEndsAt,
 		&i.Counts,
+		&i.Totals,
+		&i.Receipt,
 		&i.RunID,
 		&i.CreatedAt,
+		&i.StartedAt,
 		&i.FinishedAt,
 	)
 	return i, err
 }
 
 const getTenantDeletion = `-- name: GetTenantDeletion :one
-SELECT id, tenant_id, status, counts, run_id, created_at, finished_at FROM tenant_deletions WHERE id = $1
+SELECT id, tenant_id, status, status_before, grace_ends_at, counts, totals, receipt, run_id, created_at, started_at, finished_at FROM tenant_deletions WHERE id = $1
 `
 
 func (q *Queries) GetTenantDeletion(ctx context.Context, id uuid.UUID) (TenantDeletion, error) {
@@ -70,54 +102,113 @@ func (q *Queries) GetTenantDeletion(ctx context.Context, id uuid.UUID) (TenantDe
 		&i.ID,
 		&i.TenantID,
 		&i.Status,
+		&i.StatusBefore,
+		&i.GraceEndsAt,
 		&i.Counts,
+		&i.Totals,
+		&i.Receipt,
 		&i.RunID,
 		&i.CreatedAt,
+		&i.StartedAt,
 		&i.FinishedAt,
 	)
 	return i, err
 }
 
 const insertTenantDeletion = `-- name: InsertTenantDeletion :one
-INSERT INTO tenant_deletions (id, tenant_id) VALUES ($1, $2) RETURNING id, tenant_id, status, counts, run_id, created_at, finished_at
+INSERT INTO tenant_deletions (id, tenant_id, status_before, status, grace_ends_at, started_at)
+SELECT $1, $2, $3, CASE WHEN g.seconds > 0 THEN 'scheduled' ELSE 'running' END,
+    CASE WHEN g.seconds > 0 THEN now() + g.seconds * interval '1 second' END, CASE WHEN g.seconds = 0 THEN now() END
+FROM (SELECT $4::bigint AS seconds) g
+RETURNING id, tenant_id, status, status_before, grace_ends_at, counts, totals, receipt, run_id, created_at, started_at, finished_at
 `
 
-func (q *Queries) InsertTenantDeletion(ctx context.Context, iD uuid.UUID, tenantID string) (TenantDeletion, error) {
-	row := q.db.QueryRow(ctx, insertTenantDeletion, iD, tenantID)
+type InsertTenantDeletionParams struct {
+	ID           uuid.UUID
+	TenantID     string
+	StatusBefore string
+	Grace        int64
+}
+
+// Without grace it runs at once.
+func (q *Queries) InsertTenantDeletion(ctx context.Context, arg InsertTenantDeletionParams) (TenantDeletion, error) {
+	row := q.db.QueryRow(ctx, insertTenantDeletion,
+		arg.ID,
+		arg.TenantID,
+		arg.StatusBefore,
+		arg.Grace,
+	)
 	var i TenantDeletion
 	err := row.Scan(
 		&i.ID,
 		&i.TenantID,
 		&i.Status,
+		&i.StatusBefore,
+		&i.GraceEndsAt,
 		&i.Counts,
+		&i.Totals,
+		&i.Receipt,
 		&i.RunID,
 		&i.CreatedAt,
+		&i.StartedAt,
 		&i.FinishedAt,
 	)
 	return i, err
 }
 
-const listStaleDeletions = `-- name: ListStaleDeletions :many
-SELECT id, tenant_id FROM tenant_deletions
-WHERE status = 'running' AND run_id IS NULL AND created_at < $1
-ORDER BY created_at LIMIT 100
+const isInGrace = `-- name: IsInGrace :one
+SELECT EXISTS (SELECT FROM tenant_deletions WHERE tenant_id = $1 AND status = 'scheduled')
 `
 
-type ListStaleDeletionsRow struct {
-	ID       uuid.UUID
-	TenantID string
+// Whether the rows of a tenant that is being deleted are not touched yet.
+func (q *Queries) IsInGrace(ctx context.Context, tenantID string) (bool, error) {
+	row := q.db.QueryRow(ctx, isInGrace, tenantID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
-func (q *Queries) ListStaleDeletions(ctx context.Context, before time.Time) ([]ListStaleDeletionsRow, error) {
-	rows, err := q.db.Query(ctx, listStaleDeletions, before)
+const listDeletionsAfter = `-- name: ListDeletionsAfter :many
+SELECT id, tenant_id, status, status_before, grace_ends_at, counts, totals, receipt, run_id, created_at, started_at, finished_at FROM tenant_deletions
+WHERE id < $1 AND ($2::text = '' OR tenant_id = $2::text) AND ($3::text = '' OR status = $3::text)
+ORDER BY id DESC LIMIT $4
+`
+
+type ListDeletionsAfterParams struct {
+	AfterID  uuid.UUID
+	TenantID string
+	Status   string
+	Count    int32
+}
+
+func (q *Queries) ListDeletionsAfter(ctx context.Context, arg ListDeletionsAfterParams) ([]TenantDeletion, error) {
+	rows, err := q.db.Query(ctx, listDeletionsAfter,
+		arg.AfterID,
+		arg.TenantID,
+		arg.Status,
+		arg.Count,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListStaleDeletionsRow
+	var items []TenantDeletion
 	for rows.Next() {
-		var i ListStaleDeletionsRow
-		if err := rows.Scan(&i.ID, &i.TenantID); err != nil {
+		var i TenantDeletion
+		if err := rows.Scan(
+			&i.ID,
+			&i.TenantID,
+			&i.Status,
+			&i.StatusBefore,
+			&i.GraceEndsAt,
+			&i.Counts,
+			&i.Totals,
+			&i.Receipt,
+			&i.RunID,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -128,6 +219,95 @@ func (q *Queries) ListStaleDeletions(ctx context.Context, before time.Time) ([]L
 	return items, nil
 }
 
+const listDeletionsToRun = `-- name: ListDeletionsToRun :many
+SELECT id, tenant_id, run_id FROM tenant_deletions
+WHERE (status = 'running' OR (status = 'scheduled' AND (run_id IS NULL OR grace_ends_at <= now()))) AND created_at < $1
+ORDER BY created_at LIMIT 1000
+`
+
+type ListDeletionsToRunRow struct {
+	ID       uuid.UUID
+	TenantID string
+	RunID    *string
+}
+
+// Deletions that were asked for before an instant and whose workflow has something to do, or has never been started.
+func (q *Queries) ListDeletionsToRun(ctx context.Context, before time.Time) ([]ListDeletionsToRunRow, error) {
+	rows, err := q.db.Query(ctx, listDeletionsToRun, before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListDeletionsToRunRow
+	for rows.Next() {
+		var i ListDeletionsToRunRow
+		if err := rows.Scan(&i.ID, &i.TenantID, &i.RunID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDeletion = `-- name: LockDeletion :one
+SELECT d.id, d.tenant_id, d.status, d.status_before, d.grace_ends_at, d.counts, d.totals, d.receipt, d.run_id, d.created_at, d.started_at, d.finished_at, now()::timestamptz AS at FROM tenant_deletions d WHERE d.id = $1 FOR UPDATE
+`
+
+type LockDeletionRow struct {
+	TenantDeletion TenantDeletion
+	At             time.Time
+}
+
+func (q *Queries) LockDeletion(ctx context.Context, id uuid.UUID) (LockDeletionRow, error) {
+	row := q.db.QueryRow(ctx, lockDeletion, id)
+	var i LockDeletionRow
+	err := row.Scan(
+		&i.TenantDeletion.ID,
+		&i.TenantDeletion.TenantID,
+		&i.TenantDeletion.Status,
+		&i.TenantDeletion.StatusBefore,
+		&i.TenantDeletion.GraceEndsAt,
+		&i.TenantDeletion.Counts,
+		&i.TenantDeletion.Totals,
+		&i.TenantDeletion.Receipt,
+		&i.TenantDeletion.RunID,
+		&i.TenantDeletion.CreatedAt,
+		&i.TenantDeletion.StartedAt,
+		&i.TenantDeletion.FinishedAt,
+		&i.At,
+	)
+	return i, err
+}
+
+const restoreDeletion = `-- name: RestoreDeletion :one
+UPDATE tenant_deletions SET status = 'restored', finished_at = now()
+WHERE tenant_id = $1 AND status = 'scheduled' AND grace_ends_at > now()
+RETURNING id, tenant_id, status, status_before, grace_ends_at, counts, totals, receipt, run_id, created_at, started_at, finished_at
+`
+
+func (q *Queries) RestoreDeletion(ctx context.Context, tenantID string) (TenantDeletion, error) {
+	row := q.db.QueryRow(ctx, restoreDeletion, tenantID)
+	var i TenantDeletion
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Status,
+		&i.StatusBefore,
+		&i.GraceEndsAt,
+		&i.Counts,
+		&i.Totals,
+		&i.Receipt,
+		&i.RunID,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.FinishedAt,
+	)
+	return i, err
+}
+
 const setDeletionRun = `-- name: SetDeletionRun :exec
 UPDATE tenant_deletions SET run_id = $1::text WHERE id = $2
 `
@@ -135,4 +315,42 @@ UPDATE tenant_deletions SET run_id = $1::text WHERE id = $2
 func (q *Queries) SetDeletionRun(ctx context.Context, runID string, iD uuid.UUID) error {
 	_, err := q.db.Exec(ctx, setDeletionRun, runID, iD)
 	return err
+}
+
+const setDeletionTotals = `-- name: SetDeletionTotals :exec
+UPDATE tenant_deletions SET totals = coalesce(totals, $1::jsonb) WHERE id = $2
+`
+
+// The first count is the one that progress is shown against.
+func (q *Queries) SetDeletionTotals(ctx context.Context, totals json.RawMessage, iD uuid.UUID) error {
+	_, err := q.db.Exec(ctx, setDeletionTotals, totals, iD)
+	return err
+}
+
+const shortenGrace = `-- name: ShortenGrace :one
+UPDATE tenant_deletions d SET grace_ends_at = g.ends_at
+FROM (SELECT now() + $2::bigint * interval '1 second' AS ends_at) g
+WHERE d.tenant_id = $1 AND d.status = 'scheduled' AND d.grace_ends_at > g.ends_at
+RETURNING d.id, d.tenant_id, d.status, d.status_before, d.grace_ends_at, d.counts, d.totals, d.receipt, d.run_id, d.created_at, d.started_at, d.finished_at
+`
+
+// The grace of a tenant's deletion never becomes longer.
+func (q *Queries) ShortenGrace(ctx context.Context, tenantID string, grace int64) (TenantDeletion, error) {
+	row := q.db.QueryRow(ctx, shortenGrace, tenantID, grace)
+	var i TenantDeletion
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Status,
+		&i.StatusBefore,
+		&i.GraceEndsAt,
+		&i.Counts,
+		&i.Totals,
+		&i.Receipt,
+		&i.RunID,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.FinishedAt,
+	)
+	return i, err
 }

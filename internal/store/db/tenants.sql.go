@@ -46,7 +46,7 @@ func (q *Queries) FenceTenant(ctx context.Context, id string) error {
 }
 
 const getTenant = `-- name: GetTenant :one
-SELECT id, name, domain, status, settings, version, created_at, updated_at FROM tenants WHERE id = $1
+SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed FROM tenants WHERE id = $1
 `
 
 func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
@@ -61,6 +61,8 @@ func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
 	)
 	return i, err
 }
@@ -68,7 +70,7 @@ func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
 const insertTenant = `-- name: InsertTenant :one
 INSERT INTO tenants (id, name, domain, settings)
 VALUES ($1, $2, $3, $4)
-RETURNING id, name, domain, status, settings, version, created_at, updated_at
+RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
 `
 
 type InsertTenantParams struct {
@@ -95,6 +97,8 @@ func (q *Queries) InsertTenant(ctx context.Context, arg InsertTenantParams) (Ten
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
 	)
 	return i, err
 }
@@ -124,7 +128,7 @@ func (q *Queries) ListStaleProvisioning(ctx context.Context, before time.Time) (
 }
 
 const lockTenant = `-- name: LockTenant :one
-SELECT id, name, domain, status, settings, version, created_at, updated_at FROM tenants WHERE id = $1 FOR UPDATE
+SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed FROM tenants WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockTenant(ctx context.Context, id string) (Tenant, error) {
@@ -139,6 +143,32 @@ func (q *Queries) LockTenant(ctx context.Context, id string) (Tenant, error) {
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
+	)
+	return i, err
+}
+
+const restoreTenant = `-- name: RestoreTenant :one
+UPDATE tenants SET status = $1, followed = false, version = version + 1, updated_at = now()
+WHERE id = $2 AND status = 'deleting' RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+`
+
+// Its workflow is to wake what waits.
+func (q *Queries) RestoreTenant(ctx context.Context, status string, iD string) (Tenant, error) {
+	row := q.db.QueryRow(ctx, restoreTenant, status, iD)
+	var i Tenant
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Domain,
+		&i.Status,
+		&i.Settings,
+		&i.Version,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
 	)
 	return i, err
 }
@@ -147,7 +177,7 @@ const updateTenant = `-- name: UpdateTenant :one
 UPDATE tenants
 SET name = $1, domain = $2, settings = $3, version = version + 1, updated_at = now()
 WHERE id = $4
-RETURNING id, name, domain, status, settings, version, created_at, updated_at
+RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
 `
 
 type UpdateTenantParams struct {
@@ -174,6 +204,8 @@ func (q *Queries) UpdateTenant(ctx context.Context, arg UpdateTenantParams) (Ten
 		&i.Version,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Suspension,
+		&i.Followed,
 	)
 	return i, err
 }
