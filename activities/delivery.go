@@ -115,11 +115,11 @@ func (d *Delivery) Deliver(ctx context.Context, in DeliverInput) (DeliverResult,
 		return DeliverResult{}, activityError(err)
 	}
 	run := delivery{Delivery: d, in: in, tenant: t}
+	work := run.deliver
 	if !tenant.GoesOut(t.Status) {
-		run.suspended = time.Now().Add(suspendedLook)
-		return run.result(ctx)
+		work = run.rest
 	}
-	if err := run.deliver(ctx); err != nil {
+	if err := work(ctx); err != nil {
 		return DeliverResult{}, activityError(err)
 	}
 	return run.result(ctx)

@@ -68,6 +68,18 @@ func (f *Fence) Stops(tenantID string) bool {
 	return suspended != nil && (*suspended)[tenantID]
 }
 
+// rest leaves everything as it is until the suspension ends, but for what was cut off or has expired and is next: of a
+// mail that is in nobody's hands, nothing says that it is.
+func (r *delivery) rest(ctx context.Context) error {
+	r.suspended = time.Now().Add(suspendedLook)
+	due, err := r.Store.ListDue(ctx, r.in.TenantID, r.in.DispatchID, time.Now(), chunk)
+	if err != nil {
+		return err
+	}
+	_, err = r.settle(ctx, due)
+	return err
+}
+
 // stopped is an attempt that the fence has kept from its hand-over, and that is taken back.
 func stopped(o store.Outcome) store.Outcome {
 	o.Stopped = true

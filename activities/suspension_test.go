@@ -58,6 +58,24 @@ func TestDeliver_SuspendedTenantWaits(t *testing.T) {
 	require.Zero(t, b.recipients(expires)["eve@example.com"].Attempts)
 }
 
+// What was cut off by the end of a worker is settled also while the tenant is suspended, and waits like the rest.
+func TestDeliver_SuspendedTenantHasNothingUnderWay(t *testing.T) {
+	t.Parallel()
+	for choice, status := range map[string]email.Status{tenant.Resend: email.Queued, tenant.Hold: email.Unknown} {
+		b := newBundle(t, tenant.Settings{OnUnknownOutcome: choice})
+		cut := newEmail("ada@example.com")
+		in := b.dispatch(cut)
+		due, err := b.Store.ListDue(t.Context(), acme, in.DispatchID, time.Now(), 10)
+		require.NoError(t, err)
+		_, err = b.Store.StartAttempts(t.Context(), acme, due, time.Now())
+		require.NoError(t, err)
+		b.suspend(false)
+		b.deliver(in)
+		require.Equal(t, status, b.recipients(cut)["ada@example.com"].Status)
+		require.Empty(t, b.mails())
+	}
+}
+
 func TestDeliver_DrainingTenantSends(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, tenant.Settings{})

@@ -24,7 +24,8 @@ type Event struct {
 	Data      EventData `json:"data"`
 }
 
-// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a suspension in tenant.*, of a webhook in webhook.*.
+// EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a suspension in tenant.*,
+// of a webhook in webhook.*.
 type EventData struct {
 	EmailID       string     `json:"emailId,omitempty" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	RecipientID   string     `json:"recipientId,omitempty" example:"rcp_01h455vb4pex5vsknk084sn02q"`

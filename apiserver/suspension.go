@@ -49,8 +49,9 @@ func (s *Server) registerSuspension() {
 		OperationID: "suspend-tenant", Method: http.MethodPost, Path: "/tenants/{id}/suspend", Tags: tags,
 		Summary: "Suspend a tenant", Errors: []int{http.StatusNotFound, http.StatusConflict},
 		Description: "From the answer on, nothing more is accepted from the tenant: 403 `tenant_suspended`; everything but sending works as before. " +
-			"Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; what is scheduled, " +
-			"held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain when `drain` is false then.",
+			"Mail that was accepted waits in order, and goes out when the tenant is resumed. With `drain`, what is queued goes out first; " +
+			"what is scheduled, held or waits for another attempt does not count. Doing it again changes the reason, and ends a drain " +
+			"when `drain` is false then.",
 	}, s.suspendTenant)
 	register(s, forOperators(apikey.TenantsWrite), huma.Operation{
 		OperationID: "resume-tenant", Method: http.MethodPost, Path: "/tenants/{id}/resume", Tags: tags,

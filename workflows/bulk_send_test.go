@@ -196,3 +196,20 @@ func TestBulkSend_TwoGenerations(t *testing.T) {
 	second.ExecuteWorkflow(workflows.BulkSend, state)
 	require.Equal(t, flow.BulkSendResult{Status: "completed", Queued: 1200, Dispatches: 2}, bulkResult(t, second))
 }
+
+// While its tenant is suspended a bulk send looks rarely, and goes on at once when it is told.
+func TestBulkSend_TenantSuspended(t *testing.T) {
+	t.Parallel()
+	env, fake := newBulkEnvironment(t, func(call int) (activities.TakeChunkResult, error) {
+		if call < 3 {
+			return activities.TakeChunkResult{Status: "running", Suspended: true, Left: 1200}, nil
+		}
+		return activities.TakeChunkResult{Status: "completed", Taken: 1200}, nil
+	})
+	began := env.Now()
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(flow.ResumeSignal, nil) }, 6*time.Minute)
+	env.ExecuteWorkflow(workflows.BulkSend, bulkInput)
+	require.Equal(t, "completed", bulkResult(t, env).Status)
+	require.Len(t, fake.asked, 3)
+	require.InDelta(t, 6*60, env.Now().Sub(began).Seconds(), 1)
+}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -114,14 +115,10 @@ func (s *suspendTenant) wait(ctx workflow.Context) error {
 }
 
 func (s *suspendTenant) describe(ctx workflow.Context) {
-	text := "Done: the tenant is " + s.last.Status + "."
-	switch tenant.Status(s.last.Status) {
-	case tenant.Draining:
-		text = fmt.Sprintf("Draining: %d recipients go out, then the tenant is suspended.", s.last.Left)
-	case tenant.Suspended:
-		text = "Suspended: mail waits until the tenant is resumed."
-	case "":
-		text = "Done: the tenant is gone."
-	}
-	workflow.SetCurrentDetails(ctx, text)
+	text := map[tenant.Status]string{
+		tenant.Draining:  fmt.Sprintf("Draining: %d recipients go out, then the tenant is suspended.", s.last.Left),
+		tenant.Suspended: "Suspended: mail waits until the tenant is resumed.",
+		tenant.Active:    "Done: the tenant sends again.",
+	}[tenant.Status(s.last.Status)]
+	workflow.SetCurrentDetails(ctx, cmp.Or(text, "Done: the tenant is deleted."))
 }

@@ -111,23 +111,28 @@ func setSuspension(ctx context.Context, q *db.Queries, t tenant.Tenant, followed
 
 // DrainTenant makes a tenant suspended of which nothing that was queued when it began to drain is left,
 // and gives the tenant as it stands, with how much is left. For one that is not draining it changes nothing.
+// What is left only becomes less, so that it is counted without a lock, which accepting would wait for.
 func (s *Store) DrainTenant(ctx context.Context, tenantID string) (t tenant.Tenant, left int, err error) {
+	if t, err = s.Tenant(ctx, tenantID); err != nil || t.Status != tenant.Draining {
+		return t, 0, err
+	}
+	queued, err := s.q.CountQueuedBefore(ctx, tenantID, t.Suspension.Since())
+	if err != nil || queued > 0 {
+		return t, int(queued), translate("count what is queued", err)
+	}
 	err = s.inSystem(ctx, "drain tenant", func(q *db.Queries) error {
 		locked, err := q.LockTenant(ctx, tenantID)
 		if err != nil {
 			return noTenant(translate("lock tenant", err), tenantID)
 		}
 		if t, err = toTenant(locked); err != nil || t.Status != tenant.Draining {
-			return err
+			return err // it was resumed meanwhile
 		}
-		queued, err := q.CountQueuedBefore(ctx, tenantID, t.Suspension.Since())
-		if left = int(queued); err == nil && left == 0 {
-			t.Status = tenant.Suspended
-			t, err = setSuspension(ctx, q, t, locked.Followed)
-		}
+		t.Status = tenant.Suspended
+		t, err = setSuspension(ctx, q, t, locked.Followed)
 		return err
 	})
-	return t, left, err
+	return t, 0, err
 }
 
 // FollowSuspension notes that the workflow has done what follows from where the suspension of a version of the tenant

@@ -40,8 +40,10 @@ func TestSuspension(t *testing.T) {
 		"and resumed": {{tenant.Operator, hard, true, tenant.Suspended}, {tenant.Operator, nil, true, tenant.Active}},
 		"twice":       {{tenant.Operator, hard, true, tenant.Suspended}, {tenant.Operator, again, false, tenant.Suspended}},
 		"by both": {
-			{tenant.Operator, hard, true, tenant.Suspended}, {tenant.Guardrail, again, true, tenant.Suspended},
-			{tenant.Operator, nil, true, tenant.Suspended}, {tenant.Operator, nil, false, tenant.Suspended},
+			{tenant.Operator, hard, true, tenant.Suspended},
+			{tenant.Guardrail, again, true, tenant.Suspended},
+			{tenant.Operator, nil, true, tenant.Suspended},
+			{tenant.Operator, nil, false, tenant.Suspended},
 			{tenant.Guardrail, nil, true, tenant.Active},
 		},
 		"draining, and resumed":    {{tenant.Operator, drain, true, tenant.Draining}, {tenant.Operator, nil, true, tenant.Active}},
@@ -50,7 +52,8 @@ func TestSuspension(t *testing.T) {
 		"draining by both":         {{tenant.Guardrail, drain, true, tenant.Draining}, {tenant.Operator, drain, true, tenant.Draining}},
 		"the harder one counts":    {{tenant.Guardrail, drain, true, tenant.Draining}, {tenant.Operator, hard, true, tenant.Suspended}},
 		"it stays suspended": {
-			{tenant.Operator, hard, true, tenant.Suspended}, {tenant.Guardrail, drain, true, tenant.Suspended},
+			{tenant.Operator, hard, true, tenant.Suspended},
+			{tenant.Guardrail, drain, true, tenant.Suspended},
 			{tenant.Operator, nil, true, tenant.Suspended},
 		},
 		"resumed, never suspended": {{tenant.Guardrail, nil, false, tenant.Active}},
