@@ -221,7 +221,7 @@ func TestIsolation_KeyOfASuspendedTenant(t *testing.T) {
 	for _, op := range operations(t) {
 		a := b.ask(op.method, op.at(sent.ID), mine, op.body(t), "Content-Type", op.mediaType(), "X-Tenant-ID", "other")
 		want := "tenant_mismatch"
-		if !op.ofTenants() {
+		if !op.ofTenants() || op.acting() {
 			want = "operator_required"
 		}
 		a.problem(http.StatusForbidden, want)
