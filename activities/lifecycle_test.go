@@ -2,18 +2,21 @@ package activities_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/flow"
+	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/store"
-	"github.com/mailtura/mailtura/internal/temporalconn"
 	"github.com/mailtura/mailtura/internal/tenant"
 	"github.com/mailtura/mailtura/internal/testkit"
 )
@@ -133,21 +136,84 @@ func finish(t *testing.T, l *activities.Lifecycle, deletion uuid.UUID) bool {
 	return result.Finished
 }
 
+// awayTemporal can not be asked for workflows.
+type awayTemporal struct{ client.Client }
+
+func (awayTemporal) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	return nil, serviceerror.NewUnavailable("away")
+}
+
 func TestEndTenantWorkflows_TemporalAwayIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	temporalClient, err := temporalconn.Lazy(temporalconn.Config{
-		Address: "127.0.0.1:1", Namespace: flow.Namespace, Log: slog.New(slog.DiscardHandler),
-	})
+	b := newBundle(t, tenant.Settings{})
+	deletion, err := b.Store.BeginDeletion(t.Context(), acme, nil)
 	require.NoError(t, err)
-	t.Cleanup(temporalClient.Close)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	l := &activities.Lifecycle{Flow: flow.NewClient(temporalClient, nil)}
-	env := newActivityEnvironment(t, l)
-	setContext(env, ctx)
-	_, err = env.ExecuteActivity(l.EndTenantWorkflows, activities.EndTenantWorkflowsInput{TenantID: acme})
+	l := &activities.Lifecycle{Store: b.Store, Flow: flow.NewClient(awayTemporal{}, nil)}
+	in := activities.EndTenantWorkflowsInput{TenantID: acme, DeletionID: deletion.ID}
+	_, err = newActivityEnvironment(t, l).ExecuteActivity(l.EndTenantWorkflows, in)
 	var failure *temporal.ApplicationError
 	require.ErrorAs(t, err, &failure)
 	require.Equal(t, "temporal_unavailable", failure.Type())
 	require.False(t, failure.NonRetryable())
+
+	finished, err := b.Store.FinishDeletion(t.Context(), acme, deletion.ID)
+	require.NoError(t, err)
+	require.True(t, finished)
+	_, err = newActivityEnvironment(t, l).ExecuteActivity(l.EndTenantWorkflows, in)
+	require.NoError(t, err, "nobody is asked: the workflows are those of the next tenant of the id")
+}
+
+func TestEndGrace(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	grace := time.Hour
+	deletion, err := b.Store.BeginDeletion(t.Context(), acme, &grace)
+	require.NoError(t, err)
+	l := &activities.Lifecycle{Store: b.Store}
+	look := func(deletionID uuid.UUID) (result activities.EndGraceResult, err error) {
+		value, err := newActivityEnvironment(t, l).ExecuteActivity(l.EndGrace, activities.EndGraceInput{TenantID: acme, DeletionID: deletionID})
+		if err != nil {
+			return result, err
+		}
+		return result, value.Get(&result)
+	}
+	result, err := look(deletion.ID)
+	require.NoError(t, err)
+	require.Equal(t, "scheduled", result.Status)
+	require.WithinDuration(t, *deletion.GraceEndsAt, result.EndsAt, 0)
+	b.exec(`UPDATE tenant_deletions SET grace_ends_at = now()`)
+	for range 2 { // a retry changes nothing
+		result, err = look(deletion.ID)
+		require.NoError(t, err)
+		require.Equal(t, activities.EndGraceResult{Status: "running"}, result)
+	}
+	_, err = look(id.New())
+	var failure *temporal.ApplicationError
+	require.ErrorAs(t, err, &failure)
+	require.True(t, failure.NonRetryable())
+}
+
+// What goes with the tenant itself does not count: a worker makes it anew.
+func TestCountDeletion(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	b.dispatch(newEmail("ada@example.com", "bob@example.com"))
+	b.exec(`INSERT INTO tenant_outcomes (tenant_id, day, sent, bounced) VALUES ($1, now(), 1, 0)`, acme)
+	deletion, err := b.Store.BeginDeletion(t.Context(), acme, nil)
+	require.NoError(t, err)
+	l := &activities.Lifecycle{Store: b.Store}
+	in := activities.CountDeletionInput{TenantID: acme, DeletionID: deletion.ID}
+	value, err := newActivityEnvironment(t, l).ExecuteActivity(l.CountDeletion, in)
+	require.NoError(t, err)
+	var result activities.CountDeletionResult
+	require.NoError(t, value.Get(&result))
+	d, err := b.Store.Deletion(t.Context(), deletion.ID)
+	require.NoError(t, err)
+	all := int64(-1) // the outcome
+	for _, n := range d.Totals {
+		all += n
+	}
+	require.Equal(t, all, result.Rows)
+	require.EqualValues(t, 2, d.Totals["recipients"])
+	require.Contains(t, d.Totals, "attempts")
 }

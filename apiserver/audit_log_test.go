@@ -29,7 +29,7 @@ func (b *bundle) entries(query string) []apiserver.AuditEntry {
 // administrative are the operations that the audit log tells of, with what it says.
 var administrative = map[string]string{
 	"create-tenant": "tenant.create", "update-tenant": "tenant.update", "delete-tenant": "tenant.delete",
-	"suspend-tenant": "tenant.suspend", "resume-tenant": "tenant.resume",
+	"suspend-tenant": "tenant.suspend", "resume-tenant": "tenant.resume", "restore-tenant": "tenant.restore",
 	"create-api-key": "api_key.create", "rotate-api-key": "api_key.rotate", "revoke-api-key": "api_key.revoke",
 	"create-operator-key": "operator_key.create", "rotate-operator-key": "operator_key.rotate", "revoke-operator-key": "operator_key.revoke",
 	"create-template": "template.create", "update-template": "template.update", "delete-template": "template.delete",
