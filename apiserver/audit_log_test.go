@@ -86,6 +86,10 @@ func TestAudit_ByTheAPI(t *testing.T) {
 	ask(200, http.MethodPatch, hook, theirs, `{"enabled":false}`)
 	ask(200, http.MethodPost, hook+"/rotate-secret", theirs, nil)
 	ask(204, http.MethodDelete, hook, theirs, nil)
+	ask(200, http.MethodPost, tenantsPath+"/acme-corp/suspend", b.operator, `{"reason":"late"}`)
+	ask(200, http.MethodPost, tenantsPath+"/acme-corp/resume", b.operator, nil)
+	ask(202, http.MethodDelete, tenantsPath+"/acme-corp?grace=1h", b.operator, nil)
+	ask(200, http.MethodPost, tenantsPath+"/acme-corp/restore", b.operator, nil)
 	ask(202, http.MethodDelete, tenantsPath+"/acme-corp", b.operator, nil)
 
 	entries := b.entries("")
