@@ -77,6 +77,8 @@ func TestAudit_ByTheAPI(t *testing.T) {
 	ask(201, http.MethodPost, templatesPath, theirs, `{"name":"hi","text":"secret words"}`)
 	ask(200, http.MethodPut, templatesPath+"/hi", theirs, `{"text":"other words"}`)
 	ask(204, http.MethodDelete, templatesPath+"/hi", theirs, nil)
+	ask(200, http.MethodPost, tenantsPath+"/acme-corp/suspend", b.operator, `{"reason":"late"}`)
+	ask(200, http.MethodPost, tenantsPath+"/acme-corp/resume", b.operator, nil)
 	ask(202, http.MethodDelete, tenantsPath+"/acme-corp", b.operator, nil)
 
 	entries := b.entries("")

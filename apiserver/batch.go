@@ -78,7 +78,7 @@ func (s *Server) sendBatch(ctx context.Context, in *struct {
 	Body batchBody
 },
 ) (*batchOutput, error) {
-	if err := tenant.MaySend(caller(ctx).Status); err != nil {
+	if err := tenant.MaySend(caller(ctx).Status); fault.KindOf(err) == fault.Forbidden {
 		return nil, err
 	}
 	b := batch{results: make([]BatchResult, len(in.Body.Emails)), pins: pins{}}
