@@ -84,7 +84,7 @@ const (
 	WebhookCreate       Action = "webhook.create"
 	WebhookUpdate       Action = "webhook.update"
 	WebhookDelete       Action = "webhook.delete"
-	WebhookRotateSecret Action = "webhook.rotate_secret"
+	WebhookRotateSecret Action = "webhook.rotate_secret" //nolint:gosec // as above
 )
 
 // Act is something that is to be written down.

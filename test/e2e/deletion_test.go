@@ -167,6 +167,7 @@ func (g *gate) awaited() {
 func (g *gate) open() { _ = g.conn.Close(context.Background()) }
 
 // Killed at whatever step, a tenant is set up or deleted to the end by the process that comes after, within a minute.
+//nolint:paralleltest,tparallel // its parts share a stack, whose process each of them kills
 func TestLifeCycle_SurvivesKills(t *testing.T) {
 	t.Parallel()
 	s, err := newStack(t.TempDir())
@@ -190,30 +191,34 @@ func TestLifeCycle_SurvivesKills(t *testing.T) {
 		backlog(t, c, domainOf(t), count)
 		return tenant
 	}
+	step := func(name string, do func()) { // one after the other, since each kills the process
+		t.Log(name)
+		do()
+	}
 	whole := map[string]int64{"emails": count, "recipients": count, "templates": 1, "template_versions": 1, "api_keys": 1, "tenants": 1}
 
-	t.Run("provisioning", func(t *testing.T) { // created, and not active: the gate holds the workflow's activity
+	step("provisioning", func() { // created, and not active: the gate holds the workflow's activity
 		g := s.closeGate(t, "UPDATE", "tenants")
-		created := make(chan error, 1)
+		created, operator := make(chan struct{}), s.client(t, s.Key, "")
 		go func() {
-			_, err := s.client(t, s.Key, "").CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: "early", Domain: "acme.com"})
-			created <- err
+			_, _ = operator.CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: "early", Domain: "acme.com"})
+			close(created)
 		}()
 		g.awaited()
 		restart()
-		<-created // with an error or without: the process was killed
+		_ = <-created // with an error or without: the process was killed
 		g.open()
 		s.sql(t, `DROP TRIGGER gate ON tenants`)
 		s.awaitTenant(t, "early", "active")
 	})
-	t.Run("in the grace", func(t *testing.T) {
+	step("in the grace", func() {
 		tenant := filled()
 		d := s.remove(t, tenant, "15s")
 		restart()
 		require.EqualValues(t, "scheduled", s.deletion(t, d.Id).Status)
 		s.awaitDeleted(t, d.Id, whole)
 	})
-	t.Run("in the grace, restored", func(t *testing.T) {
+	step("in the grace, restored", func() {
 		tenant := filled()
 		d := s.remove(t, tenant, "1h")
 		restart()
@@ -222,13 +227,13 @@ func TestLifeCycle_SurvivesKills(t *testing.T) {
 		s.awaitTenant(t, tenant, "active")
 		require.EqualValues(t, "restored", s.deletion(t, d.Id).Status)
 	})
-	t.Run("workflows ending", func(t *testing.T) {
+	step("workflows ending", func() {
 		d := s.remove(t, filled(), "")
 		restart() // at once: visibility is looked at for at least 4 seconds
 		s.awaitDeleted(t, d.Id, whole)
 	})
-	for _, table := range []string{"recipients", "dispatches", "events", "template_versions", "api_keys"} {
-		t.Run("amid "+table, func(t *testing.T) {
+	for _, table := range []string{"recipients", "events", "api_keys"} {
+		step("amid "+table, func() {
 			tenant := filled()
 			g := s.closeGate(t, "DELETE", table)
 			d := s.remove(t, tenant, "")
@@ -239,7 +244,7 @@ func TestLifeCycle_SurvivesKills(t *testing.T) {
 			s.sql(t, `DROP TRIGGER gate ON `+table)
 		})
 	}
-	t.Run("before the receipt", func(t *testing.T) {
+	step("before the receipt", func() {
 		tenant := filled()
 		g := s.closeGate(t, "DELETE", "tenants")
 		d := s.remove(t, tenant, "")

@@ -48,17 +48,25 @@ func TestRecordHistories(t *testing.T) {
 	recordWebhook(t)
 	recordSuspension(t)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
-	operator := shared.client(t, shared.Key, "")
-	deleted, err := operator.DeleteTenantWithResponse(t.Context(), fast, nil)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		d, err := operator.GetTenantDeletionWithResponse(t.Context(), deleted.JSON202.Id, nil)
+	recordDeletion(t, fast)
+}
+
+// recordDeletion records the deletion of a tenant that is restored, and one that follows its grace.
+func recordDeletion(t *testing.T, tenant string) {
+	t.Helper()
+	workflowOf := func(d *mailtura.TenantDeletion) string {
+		deletion, err := id.Deletion.Parse(d.Id)
 		require.NoError(t, err)
-		return d.JSON200.Status == "completed"
-	}, 60*time.Second, 100*time.Millisecond)
-	deletion, err := id.Deletion.Parse(deleted.JSON202.Id)
-	require.NoError(t, err)
-	record(t, "delete_tenant", flow.DeleteTenantID(fast, deletion))
+		return flow.DeleteTenantID(tenant, deletion)
+	}
+	restored := workflowOf(shared.remove(t, tenant, "1h"))
+	require.Equal(t, http.StatusOK, shared.restore(t, tenant).StatusCode())
+	require.Eventually(t, func() bool { return ended(t, restored) }, 20*time.Second, 50*time.Millisecond)
+	record(t, "delete_tenant_restored", restored)
+	d := shared.remove(t, tenant, "1s")
+	shared.awaitDeleted(t, d.Id, nil)
+	require.Eventually(t, func() bool { return ended(t, workflowOf(d)) }, 20*time.Second, 50*time.Millisecond)
+	record(t, "delete_tenant", workflowOf(d))
 }
 
 // recordBulkSend records a bulk send that is paused, goes on, and meets a full window.

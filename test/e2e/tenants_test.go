@@ -25,6 +25,15 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	operator := shared.client(t, shared.Key, "")
 	_, err := c.CreateTemplateWithResponse(t.Context(), nil, mailtura.CreateTemplate{Name: "note", Subject: ptr("Hi"), Text: ptr("Hi")})
 	require.NoError(t, err)
+	newEndpoint(t, good).register(t, c, "email.sent")
+	once := func(c *mailtura.ClientWithResponses, subject string) *mailtura.Accepted {
+		answer, err := c.SendEmailWithResponse(t.Context(), &mailtura.SendEmailParams{IdempotencyKey: ptr("once")},
+			mailtura.SendEmail{To: to(address(t, "ada")), Subject: &subject, Text: ptr("Hi")})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusAccepted, answer.StatusCode(), string(answer.Body))
+		return answer.JSON202
+	}
+	once(c, "of the old one")
 	var last string
 	for range 15 { // more than go out at once: some are under way when the tenant goes
 		last = send(t, c, mailtura.SendEmail{To: to(address(t, "ada"), address(t, "bob")), Template: ptr("note")}).Id
@@ -47,8 +56,8 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 		return deletion.Status == "completed"
 	}, 60*time.Second, 100*time.Millisecond)
 	require.NotNil(t, deletion.FinishedAt)
-	require.EqualValues(t, 15, deletion.Receipt.Rows["emails"])
-	require.EqualValues(t, 30, deletion.Receipt.Rows["recipients"])
+	require.EqualValues(t, 16, deletion.Receipt.Rows["emails"])
+	require.EqualValues(t, 31, deletion.Receipt.Rows["recipients"])
 	require.EqualValues(t, 1, deletion.Receipt.Rows["templates"])
 	require.EqualValues(t, 1, deletion.Receipt.Rows["api_keys"])
 	require.Equal(t, "tenant/"+id+"/"+deletion.Id, deletion.Workflow.Id)
@@ -70,7 +79,16 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	old, err := fresh.GetEmailWithResponse(t.Context(), last, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, old.StatusCode())
-	accepted := send(t, fresh, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")})
+	webhooks, err := fresh.ListWebhooksWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, webhooks.JSON200.Items)
+	metrics, err := fresh.GetMetricsWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, metrics.StatusCode(), string(metrics.Body))
+	for _, row := range metrics.JSON200.Items {
+		require.Zero(t, row.Accepted)
+	}
+	accepted := once(fresh, "of the new one") // with a key that the old one has used for another request
 	require.EqualValues(t, 1, accepted.Quota.Used)
 	awaitStatus(t, fresh, accepted.Id, "sent", 20*time.Second)
 }
@@ -82,7 +100,7 @@ func requireNoRows(t *testing.T, tenantID string) {
 	require.NoError(t, err)
 	defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
 	rows, err := conn.Query(t.Context(), `SELECT table_name FROM information_schema.columns
-		WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name <> 'tenant_deletions'`)
+		WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name NOT IN ('tenant_deletions', 'audit_log')`)
 	require.NoError(t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
