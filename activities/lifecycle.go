@@ -16,8 +16,8 @@ import (
 const (
 	// deleteChunk is how many rows one transaction deletes: short locks, little to repeat.
 	deleteChunk = 2000
-	// deleteShare keeps a deletion to a part of the time, so that the database has most of it for who sends.
-	deleteShare = 2
+	// deleteShare is how many times as long as a chunk has taken the next one is waited for: most of the time is for who sends.
+	deleteShare = 3
 )
 
 // TenantTables are the tables that DeleteTenantRows knows, in the order to empty them.
