@@ -1190,9 +1190,11 @@ const (
 	StreamEventsParamsTypeEmailAccepted   StreamEventsParamsType = "email.accepted"
 	StreamEventsParamsTypeEmailBounced    StreamEventsParamsType = "email.bounced"
 	StreamEventsParamsTypeEmailCancelled  StreamEventsParamsType = "email.cancelled"
+	StreamEventsParamsTypeEmailClicked    StreamEventsParamsType = "email.clicked"
 	StreamEventsParamsTypeEmailDeferred   StreamEventsParamsType = "email.deferred"
 	StreamEventsParamsTypeEmailExpired    StreamEventsParamsType = "email.expired"
 	StreamEventsParamsTypeEmailFailed     StreamEventsParamsType = "email.failed"
+	StreamEventsParamsTypeEmailOpened     StreamEventsParamsType = "email.opened"
 	StreamEventsParamsTypeEmailScheduled  StreamEventsParamsType = "email.scheduled"
 	StreamEventsParamsTypeEmailSent       StreamEventsParamsType = "email.sent"
 	StreamEventsParamsTypeEmailUnknown    StreamEventsParamsType = "email.unknown"
@@ -1212,11 +1214,15 @@ func (e StreamEventsParamsType) Valid() bool {
 		return true
 	case StreamEventsParamsTypeEmailCancelled:
 		return true
+	case StreamEventsParamsTypeEmailClicked:
+		return true
 	case StreamEventsParamsTypeEmailDeferred:
 		return true
 	case StreamEventsParamsTypeEmailExpired:
 		return true
 	case StreamEventsParamsTypeEmailFailed:
+		return true
+	case StreamEventsParamsTypeEmailOpened:
 		return true
 	case StreamEventsParamsTypeEmailScheduled:
 		return true

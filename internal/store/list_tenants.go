@@ -117,7 +117,8 @@ func (q TenantQuery) statement(after *tenantPlace) (sql string, args pgx.NamedAr
 		args["key"], args["id"] = after.Key, after.ID
 	}
 	return fmt.Sprintf(`SELECT t.id, t.name, t.domain, t.status, t.settings, t.suspension, t.version, t.created_at, t.updated_at, s.day,
-			coalesce(s.used, 0), coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0), (%[1]s)::text, (SELECT at FROM tenant_summaries_made)
+			coalesce(s.used, 0), coalesce(s.backlog, 0), s.oldest_at, coalesce(s.sent, 0), coalesce(s.bounced, 0),
+			(%[1]s)::text, (SELECT at FROM tenant_summaries_made)
 		FROM tenants t LEFT JOIN tenant_summaries s ON s.tenant_id = t.id
 		WHERE %[2]s ORDER BY %[1]s %[3]s, t.id %[3]s LIMIT @count`, key.expression, strings.Join(where, " AND "), direction), args, nil
 }

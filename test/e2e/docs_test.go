@@ -47,7 +47,7 @@ func blocks(t *testing.T, file string) (all []block) {
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	for file, commands := range map[string]int{
-		"README.md": 2, "docs/guides/tenants.md": 13, "docs/guides/sending.md": 14, "docs/guides/configuration-file.md": 5,
+		"README.md": 2, "docs/guides/tenants.md": 15, "docs/guides/sending.md": 14, "docs/guides/configuration-file.md": 5,
 		"docs/guides/webhooks.md": 5, "docs/guides/metrics.md": 3, "docs/guides/audit.md": 3, "docs/guides/templates.md": 6, "docs/guides/tracking.md": 3,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {

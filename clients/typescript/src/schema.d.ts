@@ -5739,7 +5739,7 @@ export interface operations {
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
