@@ -56,7 +56,7 @@ func TestCredential_FollowsTheTenant(t *testing.T) {
 	c, err := b.Credential(t.Context(), key.Prefix)
 	require.NoError(t, err)
 	require.Equal(t, tenant.Deleting, c.TenantStatus)
-	require.True(t, c.Revoked, "the fence revokes the keys")
+	require.False(t, c.Revoked, "a tenant that is restored has its keys; its status refuses them")
 }
 
 func TestRevokeTenantKey(t *testing.T) {
