@@ -178,8 +178,8 @@ func (in *RotateAPIKey) rotation(ctx context.Context, path KeyPath, kind apikey.
 	if in == nil {
 		return r, nil
 	}
-	if r.Overlap = in.overlap(); r.Overlap > maxOverlap {
-		return r, fault.InvalidFields(fault.Field{Location: "body.overlap", Code: "out_of_range", Message: "at most 30d"})
+	if r.Overlap, err = readOverlap(in.Overlap); err != nil {
+		return r, err
 	}
 	if in.ExpiresAt != nil {
 		r.ExpiresAt, err = endUnder(maker, in.ExpiresAt)
@@ -187,11 +187,15 @@ func (in *RotateAPIKey) rotation(ctx context.Context, path KeyPath, kind apikey.
 	return r, err
 }
 
-// overlap reads the overlap, whose form is checked.
-func (in *RotateAPIKey) overlap() time.Duration {
-	number, unit := in.Overlap[:len(in.Overlap)-1], in.Overlap[len(in.Overlap)-1]
+// readOverlap reads the overlap of a rotation, whose form is checked; fault out_of_range.
+func readOverlap(text string) (time.Duration, error) {
+	number, unit := text[:len(text)-1], text[len(text)-1]
 	n, _ := strconv.Atoi(number) // at most four digits
-	return time.Duration(n) * map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[unit]
+	overlap := time.Duration(n) * map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[unit]
+	if overlap > maxOverlap {
+		return 0, fault.InvalidFields(fault.Field{Location: "body.overlap", Code: "out_of_range", Message: "at most 30d"})
+	}
+	return overlap, nil
 }
 
 func (s *Server) listAPIKeys(ctx context.Context, in *struct {

@@ -312,10 +312,9 @@ func (s *Server) rotateWebhookSecret(ctx context.Context, in *struct {
 	overlap := defaultOverlap
 	if in.Body != nil {
 		ask = *in.Body
-		overlap = (&RotateAPIKey{Overlap: ask.Overlap}).overlap()
-	}
-	if overlap > maxOverlap {
-		return nil, fault.InvalidFields(fault.Field{Location: "body.overlap", Code: "out_of_range", Message: "at most 30d"})
+		if overlap, err = readOverlap(ask.Overlap); err != nil {
+			return nil, err
+		}
 	}
 	secret, sealed, err := s.Webhooks.seal(caller(ctx).ID, webhookID, ask.Secret)
 	if err != nil {

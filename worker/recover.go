@@ -24,12 +24,19 @@ const (
 // each to one run, so every process may do it. It also deletes answers to idempotency keys
 // that are not given again any more, and what is old in the logs of webhook calls.
 func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
-	tick := time.NewTicker(recoverEvery)
-	defer tick.Stop()
-	for {
+	repeat(ctx, recoverEvery, func() {
 		if err := recoverOnce(ctx, s, f); err != nil && ctx.Err() == nil {
 			log.Warn("life-cycle workflows are started later", slog.Any("error", err))
 		}
+	})
+}
+
+// repeat does something at once and then at every interval until the context ends.
+func repeat(ctx context.Context, every time.Duration, do func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		do()
 		select {
 		case <-ctx.Done():
 			return

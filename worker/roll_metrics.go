@@ -19,18 +19,11 @@ const (
 // the context ends. Every process may do it: while one is at a tenant, others pass it by. What
 // is not rolled up yet is counted from the events when somebody asks, so a delay costs time only.
 func RollMetrics(ctx context.Context, s *store.Store, log *slog.Logger) {
-	tick := time.NewTicker(rollEvery)
-	defer tick.Stop()
-	for {
+	repeat(ctx, rollEvery, func() {
 		if err := rollAll(ctx, s, log); err != nil && ctx.Err() == nil {
 			log.Warn("metrics are rolled up later", slog.Any("error", err))
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 // rollAll goes through the tenants that have new events, a chunk of each at a time, until no
