@@ -23,6 +23,7 @@ type calls struct {
 	done     []bool    // of jobs: written, or about to be
 	reached  uuid.UUID // the cursor when all are done
 	hold     atomic.Bool
+	streak   atomic.Int64 // failures one after another, those that are not settled yet among them
 	written  uuid.UUID // the cursor as it is in the database
 	good     int
 	bad      int
@@ -31,9 +32,11 @@ type calls struct {
 }
 
 func newCalls(r *deliverEvents, hook store.Webhook, secrets []webhook.Secret, jobs []store.WebhookJob, reached uuid.UUID) *calls {
-	return &calls{
+	c := &calls{
 		deliverEvents: r, hook: hook, secrets: secrets, jobs: jobs, done: make([]bool, len(jobs)), reached: reached, written: hook.Cursor,
 	}
+	c.streak.Store(int64(hook.Failures))
+	return c
 }
 
 // called is what became of a job.
@@ -60,6 +63,7 @@ func (c *calls) make(ctx context.Context, limit int) error {
 				if err != nil || outcome.Error == "interrupted" {
 					return err
 				}
+				c.note(outcome)
 				outcomes <- called{i, outcome}
 			}
 		})
@@ -80,6 +84,16 @@ func (c *calls) call(ctx context.Context, job store.WebhookJob) (webhookhttp.Out
 	return c.Caller.Post(ctx, webhookhttp.Call{
 		URL: c.hook.URL, ID: id.Event.Format(job.Event.ID), Payload: payload, Secrets: c.secrets,
 	}), nil
+}
+
+// note holds further calls as soon as enough have failed: outcomes wait for the database before
+// they are settled, and the endpoint would be called on meanwhile.
+func (c *calls) note(o webhookhttp.Outcome) {
+	if o.Error == "" {
+		c.streak.Store(0)
+	} else if o.Gone() || webhook.Rest(int(c.streak.Add(1))) > 0 {
+		c.hold.Store(true)
+	}
 }
 
 // write writes what became of calls as they end, a few together.
