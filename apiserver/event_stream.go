@@ -44,10 +44,10 @@ func (s *Server) registerEventStream() {
 
 type streamEventsInput struct {
 	TenantHeader
-	LastEventID   string   `header:"Last-Event-ID" maxLength:"40" doc:"The last id that was seen"`
-	After         string   `query:"after" maxLength:"40" doc:"The same, for clients that can not set the header; Last-Event-ID counts more" example:"evt_0000000yqs800r0000000000b4"`
-	Type          []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled" doc:"Only events of these types, separated by commas"`
-	Authorization string   `header:"Authorization" hidden:"true"`
+	EventTypes
+	LastEventID   string `header:"Last-Event-ID" maxLength:"40" doc:"The last id that was seen"`
+	After         string `query:"after" maxLength:"40" doc:"The same, for clients that can not set the header; Last-Event-ID counts more" example:"evt_0000000yqs800r0000000000b4"`
+	Authorization string `header:"Authorization" hidden:"true"`
 }
 
 func (s *Server) streamEvents(ctx context.Context, in *streamEventsInput) (*huma.StreamResponse, error) {
@@ -117,7 +117,7 @@ func (o *stream) fill(ctx context.Context) (changed <-chan struct{}, more bool, 
 	events, changed, ok := o.feed.behind(o.at)
 	if !ok {
 		head := o.feed.position() // before the log is read: what is up to here, is there
-		events, err = o.Store.ListEvents(ctx, o.feed.tenantID, o.in.Type, o.at, feedPage)
+		events, err = o.Store.ListEvents(ctx, o.feed.tenantID, o.in.names(), o.at, feedPage)
 		if err == nil && len(events) == 0 {
 			o.at = head
 		}
@@ -133,7 +133,7 @@ func (o *stream) fill(ctx context.Context) (changed <-chan struct{}, more bool, 
 
 func (o *stream) add(e store.Event) error {
 	o.at = e.ID
-	if len(o.in.Type) > 0 && !slices.Contains(o.in.Type, string(e.Type)) {
+	if len(o.in.Type) > 0 && !slices.Contains(o.in.Type, EventType(e.Type)) {
 		return nil
 	}
 	data, err := json.Marshal(showEvent(e))

@@ -58,7 +58,7 @@ func (f *follower) read(lines *bufio.Scanner) {
 		}
 		if data := fields["data"]; data != "" {
 			var e apiserver.Event
-			if json.Unmarshal([]byte(data), &e) != nil || e.ID != fields["id"] || e.Type != fields["event"] {
+			if json.Unmarshal([]byte(data), &e) != nil || e.ID != fields["id"] || string(e.Type) != fields["event"] {
 				f.t.Errorf("a broken event: %s", data)
 			}
 			f.events <- e

@@ -19,7 +19,7 @@ import (
 // Event is a fact about a recipient or about a tenant.
 type Event struct {
 	ID        string    `json:"id" doc:"Ascends in the order of the log" example:"evt_0000000yqs800r0000000000b4"`
-	Type      string    `json:"type" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled"`
+	Type      EventType `json:"type"`
 	Timestamp time.Time `json:"timestamp"`
 	Data      EventData `json:"data"`
 }
@@ -74,17 +74,17 @@ func (s *Server) registerEvents() {
 
 func (s *Server) listEvents(ctx context.Context, in *struct {
 	TenantHeader
-	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
-	EmailID string   `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
-	After   string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
-	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled" doc:"Only events of these types, separated by commas"`
+	EventTypes
+	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
+	EmailID string `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
+	After   string `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
 },
 ) (*body[EventList], error) {
 	after, err := eventCursor("query.after", in.After)
 	if err != nil {
 		return nil, err
 	}
-	ask := store.EventQuery{Types: in.Type, After: after, Limit: in.Limit}
+	ask := store.EventQuery{Types: in.names(), After: after, Limit: in.Limit}
 	if in.EmailID != "" {
 		emailID, err := id.Email.Parse(in.EmailID)
 		if err != nil {
@@ -124,7 +124,7 @@ func eventCursor(location, text string) (uuid.UUID, error) {
 func EventPayload(e store.Event) ([]byte, error) { return json.Marshal(showEvent(e)) }
 
 func showEvent(e store.Event) Event {
-	shown := Event{ID: id.Event.Format(e.ID), Type: string(e.Type), Timestamp: e.At.UTC()}
+	shown := Event{ID: id.Event.Format(e.ID), Type: EventType(e.Type), Timestamp: e.At.UTC()}
 	if q := e.Quota; q != nil {
 		resetsAt := q.ResetsAt.UTC()
 		shown.Data = EventData{Day: q.Day, Percent: q.Percent, Limit: &q.Limit, Used: &q.Used, ResetsAt: &resetsAt}

@@ -34,10 +34,10 @@ func TestListEvents(t *testing.T) {
 
 	all := b.events(key, "", 5)
 	require.Equal(t, all.Items[4].ID, *all.NextCursor)
-	require.Equal(t, "quota.reached", all.Items[2].Type)
+	require.EqualValues(t, "quota.reached", all.Items[2].Type)
 	require.Equal(t, [3]int{100, 2, 2}, [3]int{all.Items[2].Data.Percent, *all.Items[2].Data.Limit, *all.Items[2].Data.Used})
 	accepted := all.Items[3]
-	require.Equal(t, "email.accepted", accepted.Type)
+	require.EqualValues(t, "email.accepted", accepted.Type)
 	require.Equal(t, apiserver.EventData{
 		EmailID: sent.ID, RecipientID: sent.Recipients[0].ID, Recipient: "ada@example.com", Kind: "to", Subject: "Hi", Tags: []string{"invoice"},
 	}, accepted.Data)

@@ -165,7 +165,7 @@ func TestSuspendTenant_EventsAndAudit(t *testing.T) {
 		return len(events.Items) == 2
 	}, 20*time.Second, 10*time.Millisecond)
 	require.Equal(t, apiserver.EventData{By: "operator", Reason: "late", Drain: ptr(true)}, events.Items[0].Data)
-	require.Equal(t, "tenant.resumed", events.Items[1].Type)
+	require.EqualValues(t, "tenant.resumed", events.Items[1].Type)
 	require.Equal(t, apiserver.EventData{}, events.Items[1].Data)
 	a := b.ask(http.MethodGet, v1+"/audit-log?limit=2", b.operator, nil)
 	require.Contains(t, a.Body, `"action":"tenant.suspend"`)

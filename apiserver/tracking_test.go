@@ -130,12 +130,12 @@ func TestTracking_OpensAndClicks(t *testing.T) {
 	require.Equal(t, apiserver.Engagement{Opens: 1, Clicks: 1, AutomatedOpens: 2}, got, "HEAD counts nothing")
 
 	events := tr.events(4)
-	require.Equal(t, "email.clicked", events[0].Type)
+	require.EqualValues(t, "email.clicked", events[0].Type)
 	require.Equal(t, apiserver.EventData{
 		EmailID: tr.emailID, RecipientID: tr.recipient, Recipient: "ada@example.com", Kind: "to", Subject: "s",
 		Automated: ptr(false), Unique: ptr(true), URL: url, LinkIndex: ptr(4), UserAgent: browser,
 	}, events[0].Data)
-	require.Equal(t, "email.opened", events[1].Type)
+	require.EqualValues(t, "email.opened", events[1].Type)
 	require.True(t, *events[1].Data.Unique)
 	require.Equal(t, "prefetch", events[2].Data.Cause)
 	require.True(t, *events[3].Data.Automated)

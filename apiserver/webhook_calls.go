@@ -94,7 +94,7 @@ func (s *Server) testWebhook(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	test := Event{ID: id.Event.NewString(), Type: string(event.WebhookTest), Timestamp: time.Now().UTC(), Data: EventData{WebhookID: in.ID}}
+	test := Event{ID: id.Event.NewString(), Type: EventType(event.WebhookTest), Timestamp: time.Now().UTC(), Data: EventData{WebhookID: in.ID}}
 	payload, err := json.Marshal(test)
 	if err != nil {
 		return nil, err

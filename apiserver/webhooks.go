@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -185,19 +183,6 @@ func (w Webhooks) check(url string, events []string) *fault.Field {
 		}
 	}
 	return nil
-}
-
-// eventTypes are the types of events that there are: what the reference says of an event.
-var eventTypes = func() []string {
-	field, _ := reflect.TypeFor[Event]().FieldByName("Type")
-	return strings.Split(field.Tag.Get("enum"), ",")
-}()
-
-func knownEvents(pattern string) bool {
-	group, ok := strings.CutSuffix(pattern, "*")
-	return pattern == "*" || slices.ContainsFunc(eventTypes, func(t string) bool {
-		return t == pattern || (ok && strings.HasSuffix(group, ".") && strings.HasPrefix(t, group))
-	})
 }
 
 func (s *Server) listWebhooks(ctx context.Context, in *struct {

@@ -348,66 +348,6 @@ func (e EmailStatus) Valid() bool {
 	}
 }
 
-// Defines values for EventType.
-const (
-	EventTypeEmailAccepted   EventType = "email.accepted"
-	EventTypeEmailBounced    EventType = "email.bounced"
-	EventTypeEmailCancelled  EventType = "email.cancelled"
-	EventTypeEmailClicked    EventType = "email.clicked"
-	EventTypeEmailDeferred   EventType = "email.deferred"
-	EventTypeEmailExpired    EventType = "email.expired"
-	EventTypeEmailFailed     EventType = "email.failed"
-	EventTypeEmailOpened     EventType = "email.opened"
-	EventTypeEmailScheduled  EventType = "email.scheduled"
-	EventTypeEmailSent       EventType = "email.sent"
-	EventTypeEmailUnknown    EventType = "email.unknown"
-	EventTypeQuotaReached    EventType = "quota.reached"
-	EventTypeQuotaWarning    EventType = "quota.warning"
-	EventTypeTenantResumed   EventType = "tenant.resumed"
-	EventTypeTenantSuspended EventType = "tenant.suspended"
-	EventTypeWebhookDisabled EventType = "webhook.disabled"
-)
-
-// Valid indicates whether the value is a known member of the EventType enum.
-func (e EventType) Valid() bool {
-	switch e {
-	case EventTypeEmailAccepted:
-		return true
-	case EventTypeEmailBounced:
-		return true
-	case EventTypeEmailCancelled:
-		return true
-	case EventTypeEmailClicked:
-		return true
-	case EventTypeEmailDeferred:
-		return true
-	case EventTypeEmailExpired:
-		return true
-	case EventTypeEmailFailed:
-		return true
-	case EventTypeEmailOpened:
-		return true
-	case EventTypeEmailScheduled:
-		return true
-	case EventTypeEmailSent:
-		return true
-	case EventTypeEmailUnknown:
-		return true
-	case EventTypeQuotaReached:
-		return true
-	case EventTypeQuotaWarning:
-		return true
-	case EventTypeTenantResumed:
-		return true
-	case EventTypeTenantSuspended:
-		return true
-	case EventTypeWebhookDisabled:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for EventDataBy.
 const (
 	EventDataByGuardrail EventDataBy = "guardrail"
@@ -465,6 +405,66 @@ func (e EventDataKind) Valid() bool {
 	case EventDataKindCc:
 		return true
 	case EventDataKindTo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventType.
+const (
+	EventTypeEmailAccepted   EventType = "email.accepted"
+	EventTypeEmailBounced    EventType = "email.bounced"
+	EventTypeEmailCancelled  EventType = "email.cancelled"
+	EventTypeEmailClicked    EventType = "email.clicked"
+	EventTypeEmailDeferred   EventType = "email.deferred"
+	EventTypeEmailExpired    EventType = "email.expired"
+	EventTypeEmailFailed     EventType = "email.failed"
+	EventTypeEmailOpened     EventType = "email.opened"
+	EventTypeEmailScheduled  EventType = "email.scheduled"
+	EventTypeEmailSent       EventType = "email.sent"
+	EventTypeEmailUnknown    EventType = "email.unknown"
+	EventTypeQuotaReached    EventType = "quota.reached"
+	EventTypeQuotaWarning    EventType = "quota.warning"
+	EventTypeTenantResumed   EventType = "tenant.resumed"
+	EventTypeTenantSuspended EventType = "tenant.suspended"
+	EventTypeWebhookDisabled EventType = "webhook.disabled"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeEmailAccepted:
+		return true
+	case EventTypeEmailBounced:
+		return true
+	case EventTypeEmailCancelled:
+		return true
+	case EventTypeEmailClicked:
+		return true
+	case EventTypeEmailDeferred:
+		return true
+	case EventTypeEmailExpired:
+		return true
+	case EventTypeEmailFailed:
+		return true
+	case EventTypeEmailOpened:
+		return true
+	case EventTypeEmailScheduled:
+		return true
+	case EventTypeEmailSent:
+		return true
+	case EventTypeEmailUnknown:
+		return true
+	case EventTypeQuotaReached:
+		return true
+	case EventTypeQuotaWarning:
+		return true
+	case EventTypeTenantResumed:
+		return true
+	case EventTypeTenantSuspended:
+		return true
+	case EventTypeWebhookDisabled:
 		return true
 	default:
 		return false
@@ -1119,126 +1119,6 @@ func (e ListEmailsParamsStatus) Valid() bool {
 	case ListEmailsParamsStatusSent:
 		return true
 	case ListEmailsParamsStatusUnknown:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ListEventsParamsType.
-const (
-	ListEventsParamsTypeEmailAccepted   ListEventsParamsType = "email.accepted"
-	ListEventsParamsTypeEmailBounced    ListEventsParamsType = "email.bounced"
-	ListEventsParamsTypeEmailCancelled  ListEventsParamsType = "email.cancelled"
-	ListEventsParamsTypeEmailClicked    ListEventsParamsType = "email.clicked"
-	ListEventsParamsTypeEmailDeferred   ListEventsParamsType = "email.deferred"
-	ListEventsParamsTypeEmailExpired    ListEventsParamsType = "email.expired"
-	ListEventsParamsTypeEmailFailed     ListEventsParamsType = "email.failed"
-	ListEventsParamsTypeEmailOpened     ListEventsParamsType = "email.opened"
-	ListEventsParamsTypeEmailScheduled  ListEventsParamsType = "email.scheduled"
-	ListEventsParamsTypeEmailSent       ListEventsParamsType = "email.sent"
-	ListEventsParamsTypeEmailUnknown    ListEventsParamsType = "email.unknown"
-	ListEventsParamsTypeQuotaReached    ListEventsParamsType = "quota.reached"
-	ListEventsParamsTypeQuotaWarning    ListEventsParamsType = "quota.warning"
-	ListEventsParamsTypeTenantResumed   ListEventsParamsType = "tenant.resumed"
-	ListEventsParamsTypeTenantSuspended ListEventsParamsType = "tenant.suspended"
-	ListEventsParamsTypeWebhookDisabled ListEventsParamsType = "webhook.disabled"
-)
-
-// Valid indicates whether the value is a known member of the ListEventsParamsType enum.
-func (e ListEventsParamsType) Valid() bool {
-	switch e {
-	case ListEventsParamsTypeEmailAccepted:
-		return true
-	case ListEventsParamsTypeEmailBounced:
-		return true
-	case ListEventsParamsTypeEmailCancelled:
-		return true
-	case ListEventsParamsTypeEmailClicked:
-		return true
-	case ListEventsParamsTypeEmailDeferred:
-		return true
-	case ListEventsParamsTypeEmailExpired:
-		return true
-	case ListEventsParamsTypeEmailFailed:
-		return true
-	case ListEventsParamsTypeEmailOpened:
-		return true
-	case ListEventsParamsTypeEmailScheduled:
-		return true
-	case ListEventsParamsTypeEmailSent:
-		return true
-	case ListEventsParamsTypeEmailUnknown:
-		return true
-	case ListEventsParamsTypeQuotaReached:
-		return true
-	case ListEventsParamsTypeQuotaWarning:
-		return true
-	case ListEventsParamsTypeTenantResumed:
-		return true
-	case ListEventsParamsTypeTenantSuspended:
-		return true
-	case ListEventsParamsTypeWebhookDisabled:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for StreamEventsParamsType.
-const (
-	StreamEventsParamsTypeEmailAccepted   StreamEventsParamsType = "email.accepted"
-	StreamEventsParamsTypeEmailBounced    StreamEventsParamsType = "email.bounced"
-	StreamEventsParamsTypeEmailCancelled  StreamEventsParamsType = "email.cancelled"
-	StreamEventsParamsTypeEmailClicked    StreamEventsParamsType = "email.clicked"
-	StreamEventsParamsTypeEmailDeferred   StreamEventsParamsType = "email.deferred"
-	StreamEventsParamsTypeEmailExpired    StreamEventsParamsType = "email.expired"
-	StreamEventsParamsTypeEmailFailed     StreamEventsParamsType = "email.failed"
-	StreamEventsParamsTypeEmailOpened     StreamEventsParamsType = "email.opened"
-	StreamEventsParamsTypeEmailScheduled  StreamEventsParamsType = "email.scheduled"
-	StreamEventsParamsTypeEmailSent       StreamEventsParamsType = "email.sent"
-	StreamEventsParamsTypeEmailUnknown    StreamEventsParamsType = "email.unknown"
-	StreamEventsParamsTypeQuotaReached    StreamEventsParamsType = "quota.reached"
-	StreamEventsParamsTypeQuotaWarning    StreamEventsParamsType = "quota.warning"
-	StreamEventsParamsTypeTenantResumed   StreamEventsParamsType = "tenant.resumed"
-	StreamEventsParamsTypeTenantSuspended StreamEventsParamsType = "tenant.suspended"
-	StreamEventsParamsTypeWebhookDisabled StreamEventsParamsType = "webhook.disabled"
-)
-
-// Valid indicates whether the value is a known member of the StreamEventsParamsType enum.
-func (e StreamEventsParamsType) Valid() bool {
-	switch e {
-	case StreamEventsParamsTypeEmailAccepted:
-		return true
-	case StreamEventsParamsTypeEmailBounced:
-		return true
-	case StreamEventsParamsTypeEmailCancelled:
-		return true
-	case StreamEventsParamsTypeEmailClicked:
-		return true
-	case StreamEventsParamsTypeEmailDeferred:
-		return true
-	case StreamEventsParamsTypeEmailExpired:
-		return true
-	case StreamEventsParamsTypeEmailFailed:
-		return true
-	case StreamEventsParamsTypeEmailOpened:
-		return true
-	case StreamEventsParamsTypeEmailScheduled:
-		return true
-	case StreamEventsParamsTypeEmailSent:
-		return true
-	case StreamEventsParamsTypeEmailUnknown:
-		return true
-	case StreamEventsParamsTypeQuotaReached:
-		return true
-	case StreamEventsParamsTypeQuotaWarning:
-		return true
-	case StreamEventsParamsTypeTenantResumed:
-		return true
-	case StreamEventsParamsTypeTenantSuspended:
-		return true
-	case StreamEventsParamsTypeWebhookDisabled:
 		return true
 	default:
 		return false
@@ -2061,9 +1941,6 @@ type Event struct {
 	Type      EventType `json:"type"`
 }
 
-// EventType defines model for Event.Type.
-type EventType string
-
 // EventData defines model for EventData.
 type EventData struct {
 	// Attempt Number of the attempt that it tells of, from 1
@@ -2178,6 +2055,9 @@ type EventList struct {
 	// NextCursor Pass it as after to go on, also later: the log grows behind it. null while the log is empty
 	NextCursor *string `json:"nextCursor"`
 }
+
+// EventType defines model for EventType.
+type EventType string
 
 // Finding defines model for Finding.
 type Finding struct {
@@ -3594,6 +3474,9 @@ type GetEmailTimelineParams struct {
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
+	// Type Only events of these types, separated by commas
+	Type *[]EventType `form:"type,omitempty" json:"type,omitempty"`
+
 	// Limit How many at the most
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3603,23 +3486,17 @@ type ListEventsParams struct {
 	// After Id of an event, or nextCursor of the answer before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 
-	// Type Only events of these types, separated by commas
-	Type *[]ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
-
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
 }
 
-// ListEventsParamsType defines parameters for ListEvents.
-type ListEventsParamsType string
-
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
+	// Type Only events of these types, separated by commas
+	Type *[]EventType `form:"type,omitempty" json:"type,omitempty"`
+
 	// After The same, for clients that can not set the header; Last-Event-ID counts more
 	After *string `form:"after,omitempty" json:"after,omitempty"`
-
-	// Type Only events of these types, separated by commas
-	Type *[]StreamEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
@@ -3627,9 +3504,6 @@ type StreamEventsParams struct {
 	// LastEventID The last id that was seen
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
-
-// StreamEventsParamsType defines parameters for StreamEvents.
-type StreamEventsParamsType string
 
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
@@ -8168,6 +8042,18 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
@@ -8195,18 +8081,6 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Type != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -8273,9 +8147,9 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if params.After != nil {
+		if params.Type != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -8285,9 +8159,9 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 
 		}
 
-		if params.Type != nil {
+		if params.After != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -5,6 +5,12 @@ package event
 // Type is what happened.
 type Type string
 
+// Types are those that are in the log.
+var Types = []Type{
+	EmailAccepted, EmailScheduled, EmailSent, EmailDeferred, EmailBounced, EmailFailed, EmailCancelled, EmailExpired, EmailUnknown,
+	EmailOpened, EmailClicked, QuotaWarning, QuotaReached, TenantSuspended, TenantResumed, WebhookDisabled,
+}
+
 // What happens to a recipient. Those that tell of its status are "email." and the status.
 const (
 	EmailAccepted  Type = "email.accepted"  // it is in the database, whatever becomes of it

@@ -1721,8 +1721,7 @@ export interface components {
             id: string;
             /** Format: date-time */
             timestamp: string;
-            /** @enum {string} */
-            type: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled";
+            type: components["schemas"]["EventType"];
         };
         EventData: {
             /**
@@ -1835,6 +1834,8 @@ export interface components {
             /** @description Pass it as after to go on, also later: the log grows behind it. null while the log is empty */
             nextCursor: string | null;
         };
+        /** @enum {string} */
+        EventType: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled";
         Finding: {
             /**
              * @description Stable; the list is in docs/errors.md
@@ -5632,14 +5633,14 @@ export interface operations {
     "list-events": {
         parameters: {
             query?: {
+                /** @description Only events of these types, separated by commas */
+                type?: components["schemas"]["EventType"][];
                 /** @description How many at the most */
                 limit?: number;
                 /** @description Only events of this email */
                 emailId?: string;
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
-                /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -5736,10 +5737,10 @@ export interface operations {
     "stream-events": {
         parameters: {
             query?: {
+                /** @description Only events of these types, separated by commas */
+                type?: components["schemas"]["EventType"][];
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
-                /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
