@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 type addressKey struct{}
@@ -16,10 +19,12 @@ func addressOf(ctx context.Context) netip.Addr {
 	return addr
 }
 
-// locate finds out from where a request comes.
+// locate finds out from where a request comes, and says so in its span too, which otherwise has
+// whatever X-Forwarded-For claims.
 func (s *Server) locate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addr := clientAddress(r, s.TrustedProxies)
+		trace.SpanFromContext(r.Context()).SetAttributes(attribute.String("client.address", addr.String()))
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), addressKey{}, addr)))
 	})
 }

@@ -89,6 +89,7 @@ func TestTrace_FromRequestToSMTP(t *testing.T) {
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+key)
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Forwarded-For", "203.0.113.9") // of no trusted proxy
 	request.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
@@ -123,6 +124,7 @@ func TestTrace_FromRequestToSMTP(t *testing.T) {
 	require.Equal(t, tenant, attribute(trace[root], "tenant.id"))
 	require.Equal(t, "/api/v1/emails", attribute(trace[root], "http.route"))
 	require.NotEmpty(t, attribute(trace[root], "request.id"))
+	require.Equal(t, "127.0.0.1", attribute(trace[root], "client.address"), "nobody says another's")
 }
 
 // findsOutWhose reports whether a span is a statement right below the request, by which the
