@@ -174,7 +174,7 @@ func (w Webhooks) check(url string, events []string) *fault.Field {
 		return &fault.Field{Location: "body.events", Code: "required", Message: "a webhook has some events"}
 	}
 	for i, pattern := range events {
-		if !knownEvents(pattern) {
+		if !KnownEvents(pattern) {
 			return &fault.Field{
 				Location: "body.events[" + strconv.Itoa(i) + "]", Code: "unknown_event",
 				Message: "is no type of events, no group of them such as email.*, and not *",
@@ -193,7 +193,8 @@ var eventTypes = func() []string {
 	return strings.Split(field.Tag.Get("enum"), ",")
 }()
 
-func knownEvents(pattern string) bool {
+// KnownEvents reports whether a webhook can be called for a pattern: a type, a group of them, or *.
+func KnownEvents(pattern string) bool {
 	group, ok := strings.CutSuffix(pattern, "*")
 	return pattern == "*" || slices.ContainsFunc(eventTypes, func(t string) bool {
 		return t == pattern || (ok && strings.HasSuffix(group, ".") && strings.HasPrefix(t, group))
