@@ -1,9 +1,6 @@
 package apiserver
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mailtura/mailtura/internal/event"
@@ -37,12 +34,4 @@ func (t EventTypes) names() []string {
 		names[i] = string(one)
 	}
 	return names
-}
-
-// knownEvents tells whether a pattern is a type of events, a group of them such as email.*, or * for all.
-func knownEvents(pattern string) bool {
-	group, ok := strings.CutSuffix(pattern, "*")
-	return pattern == "*" || slices.ContainsFunc(event.Types, func(t event.Type) bool {
-		return string(t) == pattern || (ok && strings.HasSuffix(group, ".") && strings.HasPrefix(string(t), group))
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/apikey"
+	"github.com/mailtura/mailtura/internal/event"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/keyring"
@@ -172,7 +173,7 @@ func (w Webhooks) check(url string, events []string) *fault.Field {
 		return &fault.Field{Location: "body.events", Code: "required", Message: "a webhook has some events"}
 	}
 	for i, pattern := range events {
-		if !knownEvents(pattern) {
+		if !event.Matches(pattern) {
 			return &fault.Field{
 				Location: "body.events[" + strconv.Itoa(i) + "]", Code: "unknown_event",
 				Message: "is no type of events, no group of them such as email.*, and not *",

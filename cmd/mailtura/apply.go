@@ -25,8 +25,8 @@ func (c applyCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := applier{api: api, want: want, prune: c.Prune, out: os.Stdout, show: func(key plan.Resource, secret string) error {
-		_, err := fmt.Printf("    %s, shown this once: %s\n", key.Title(), secret)
+	a := applier{api: api, want: want, prune: c.Prune, out: os.Stdout, show: func(what, secret string) error {
+		_, err := fmt.Printf("    %s, shown this once: %s\n", what, secret)
 		return err
 	}}
 	if !c.Yes {
@@ -44,8 +44,8 @@ type applier struct {
 	want    []plan.Tenant
 	prune   bool
 	out     io.Writer
-	confirm func(changes []plan.Change, seen int) error  // nil: deletions are agreed to
-	show    func(key plan.Resource, secret string) error // for a key without a file; nil: every key has one
+	confirm func(changes []plan.Change, seen int) error // nil: deletions are agreed to
+	show    func(what, secret string) error             // for a secret without a file; nil: every one has one
 
 	made   int
 	agreed map[string]bool // deletions that were asked about; nil: not yet
@@ -116,8 +116,12 @@ func (a *applier) makeAll(ctx context.Context, changes []plan.Change) (left int,
 }
 
 func (a *applier) make(ctx context.Context, c plan.Change) error {
-	if c.Kind == plan.KindAPIKey && c.Action == plan.Create {
+	switch {
+	case c.Action != plan.Create:
+	case c.Kind == plan.KindAPIKey:
 		return a.makeKey(ctx, c)
+	case c.Kind == plan.KindWebhook:
+		return a.makeWebhook(ctx, c)
 	}
 	if err := a.api.sections()[c.Kind].make(ctx, c); err != nil {
 		return err
@@ -130,7 +134,7 @@ func (a *applier) makeKey(ctx context.Context, c plan.Change) error {
 	if c.SecretFile == "" && a.show == nil {
 		return errors.New("without a terminal to show the key on, it needs a secretFile")
 	}
-	keep := func(secret string) error { return a.show(c.Resource, secret) }
+	keep := func(secret string) error { return a.show(c.Title(), secret) }
 	if c.SecretFile != "" {
 		file, err := newSecretFile(c.SecretFile)
 		if err != nil {

@@ -46,6 +46,7 @@ func (a *operatorAPI) sections() map[plan.Kind]section {
 		plan.KindTenant:   {make: a.makeTenant},
 		plan.KindTemplate: {list: a.templates, make: a.makeTemplate},
 		plan.KindAPIKey:   {list: a.apiKeys, make: a.revokeKey},
+		plan.KindWebhook:  {list: a.webhooks, make: a.changeWebhook},
 	}
 }
 
@@ -88,6 +89,9 @@ func (a *operatorAPI) load(ctx context.Context, t plan.Tenant, kinds []plan.Kind
 
 // errMovedOn says that something is not any more as it was when a change was planned.
 var errMovedOn = errors.New("it was changed meanwhile")
+
+// errKeyReused says that an Idempotency-Key was used for something else: others were at it.
+var errKeyReused = fmt.Errorf("%w: the idempotency key is used", errMovedOn)
 
 // request is a request of the API.
 type request struct {
@@ -151,9 +155,11 @@ func problem(status string, body []byte) error {
 	}
 	switch p.Code {
 	case "precondition_failed", "tenant_exists", "tenant_not_found", "tenant_deleting",
-		"template_exists", "template_not_found", "key_not_found",
-		"idempotency_key_reused", "idempotency_key_in_progress":
+		"template_exists", "template_not_found", "key_not_found", "webhook_not_found",
+		"idempotency_key_in_progress":
 		return fmt.Errorf("%w: %s", errMovedOn, text)
+	case "idempotency_key_reused":
+		return fmt.Errorf("%w: %s", errKeyReused, text)
 	}
 	return errors.New(text)
 }
@@ -193,7 +199,7 @@ func unchanged[T any](ctx context.Context, a *operatorAPI, path string, have pla
 	if err != nil {
 		return "", err
 	}
-	if len(plan.Differences(show(now).Fields, have)) > 0 {
+	if shown := show(now); shown.Name != have.Name || len(plan.Differences(shown.Fields, have)) > 0 {
 		return "", errMovedOn
 	}
 	return etag, nil

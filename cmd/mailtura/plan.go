@@ -87,14 +87,18 @@ func readConfiguration(file string) ([]plan.Tenant, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	defer folder.Close() //nolint:errcheck // was only read
-	want, err := plan.Parse(text, plan.Source{Files: folder.FS(), Env: os.LookupEnv, Now: time.Now()})
+	want, err := plan.Parse(text, plan.Source{
+		Files: folder.FS(), Env: os.LookupEnv, Now: time.Now(),
+	})
 	if err != nil {
 		return nil, errors.New(file + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+file+": "))
 	}
 	for _, t := range want {
-		for i, key := range t.Sections[plan.KindAPIKey] {
-			if key.SecretFile != "" && !filepath.IsAbs(key.SecretFile) {
-				t.Sections[plan.KindAPIKey][i].SecretFile = filepath.Join(filepath.Dir(file), key.SecretFile)
+		for _, resources := range t.Sections {
+			for i, r := range resources {
+				if r.SecretFile != "" && !filepath.IsAbs(r.SecretFile) {
+					resources[i].SecretFile = filepath.Join(filepath.Dir(file), r.SecretFile)
+				}
 			}
 		}
 	}

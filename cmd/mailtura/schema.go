@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/plan"
 )
 
@@ -42,6 +43,7 @@ func configurationSchema() ([]byte, error) {
 		entry.Properties[name] = property
 	}
 	delete(defs, "Settings")
+	defs["APIKey"].Properties["scopes"].Items.Enum = scopesOfKeys()
 	for _, def := range defs {
 		for name, property := range def.Properties {
 			def.Properties[name] = orReference(property)
@@ -55,16 +57,26 @@ func configurationSchema() ([]byte, error) {
 	return append(raw, '\n'), err
 }
 
+// scopesOfKeys are the scopes that a tenant's key may have.
+func scopesOfKeys() (all []any) {
+	for _, scope := range apikey.Scopes(apikey.Tenant) {
+		all = append(all, scope)
+	}
+	return all
+}
+
+const isReference = `\$\{[A-Za-z_]`
+
 // orReference lets a value that is not any text be a reference to the environment instead.
 func orReference(s *huma.Schema) *huma.Schema {
 	anyText := s.Type == huma.TypeString && s.Enum == nil && s.Format == "" && s.Pattern == ""
-	if anyText || s.Ref != "" || s.Type == huma.TypeArray || s.Type == huma.TypeObject {
+	if anyText || s.Pattern == isReference || s.Ref != "" || s.Type == huma.TypeArray || s.Type == huma.TypeObject {
 		return s
 	}
 	value := *s
 	value.Description, value.Examples = "", nil
 	return &huma.Schema{
 		Description: s.Description, Examples: s.Examples,
-		AnyOf: []*huma.Schema{&value, {Type: huma.TypeString, Pattern: `\$\{[A-Za-z_]`, Description: "A reference to the environment"}},
+		AnyOf: []*huma.Schema{&value, {Type: huma.TypeString, Pattern: isReference, Description: "A reference to the environment"}},
 	}
 }

@@ -81,6 +81,7 @@ func TestSchema_Refuses(t *testing.T) {
 	for _, line := range []string{
 		"weight: 1.5", "weight: '5'", "weight: 1001", "dailyLimit: 5", "quotas: {weight: 5}", "quotas: {burst: x}", "onUnknownOutcome: retry", "surprise: 1",
 		"templates: [{text: x}]", "apiKeys: [{name: k, scopes: [root]}]", "apiKeys: [{name: k, key: x}]",
+		"webhooks: [{url: 'https://a.bc'}]", "webhooks: [{url: 'https://a.bc', events: []}]", "webhooks: [{url: 'https://a.bc', events: ['*'], secret: whsec_x}]",
 	} {
 		require.Error(t, schema.Validate(asJSON(t, "tenants: [{id: a, domain: a.bc, "+line+"}]")), line)
 	}

@@ -2,6 +2,11 @@
 // webhooks and metrics.
 package event
 
+import (
+	"slices"
+	"strings"
+)
+
 // Type is what happened.
 type Type string
 
@@ -9,6 +14,14 @@ type Type string
 var Types = []Type{
 	EmailAccepted, EmailScheduled, EmailSent, EmailDeferred, EmailBounced, EmailFailed, EmailCancelled, EmailExpired, EmailUnknown,
 	EmailOpened, EmailClicked, QuotaWarning, QuotaReached, TenantSuspended, TenantResumed, WebhookDisabled,
+}
+
+// Matches reports whether a pattern stands for types in the log: it is one of them, a group such as email.*, or * for all.
+func Matches(pattern string) bool {
+	group, ok := strings.CutSuffix(pattern, "*")
+	return pattern == "*" || slices.ContainsFunc(Types, func(t Type) bool {
+		return string(t) == pattern || (ok && strings.HasSuffix(group, ".") && strings.HasPrefix(string(t), group))
+	})
 }
 
 // What happens to a recipient. Those that tell of its status are "email." and the status.

@@ -69,11 +69,13 @@ func Diff(want, have []Tenant, prune bool) []Change {
 	return changes
 }
 
-// diffSection compares a section.
+// diffSection compares a section. Of several by one name the first counts, and the others stay.
 func diffSection(want, have []Resource) (changes, deletions []Change) {
 	there := make(map[string]Resource, len(have))
 	for _, h := range have {
-		there[h.Name] = h
+		if _, double := there[h.Name]; !double {
+			there[h.Name] = h
+		}
 	}
 	wanted := map[string]bool{}
 	for _, w := range want {

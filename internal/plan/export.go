@@ -69,10 +69,15 @@ func exportTenant(t Tenant) yaml.MapSlice {
 // exportSection appends what a tenant has, with its fields in an order for people.
 func exportSection(entry yaml.MapSlice, s section, resources []Resource) yaml.MapSlice {
 	var list []any
+	seen := map[string]bool{} // a key and the one that replaces it have one name
 	for _, r := range resources {
-		item := yaml.MapSlice{{Key: "name", Value: exportText(r.Name)}}
+		if seen[r.Name] {
+			continue
+		}
+		seen[r.Name] = true
+		item := yaml.MapSlice{{Key: cmp.Or(s.named, "name"), Value: exportText(r.Name)}}
 		for _, field := range s.fields {
-			if value, ok := r.Fields[field]; ok {
+			if value, ok := r.Fields[field]; ok && encode(value) != encode(s.preset[field]) {
 				item = append(item, yaml.MapItem{Key: field, Value: exported(value)})
 			}
 		}

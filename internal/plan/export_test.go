@@ -120,6 +120,9 @@ func TestExport_RoundTrip(t *testing.T) {
 		end := time.Unix(rapid.Int64Range(2e9, 4e9).Draw(t, "end"), 123456789)
 		scopes := rapid.SliceOfNDistinct(rapid.SampledFrom(apikey.Scopes(apikey.Tenant)), 1, -1, rapid.ID).Draw(t, "scopes")
 		have.Sections[plan.KindAPIKey] = []plan.Resource{plan.FromAPIKey(one.ID, "key_1", "k", plan.KeyContent{Scopes: scopes, ExpiresAt: &end})}
+		events := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"*", "email.*", "email.sent", "quota.*"}), 1, -1, rapid.ID).Draw(t, "events")
+		have.Sections[plan.KindWebhook] = []plan.Resource{plan.FromWebhook(one.ID, "whk_1", "https://a.bc/?x=$${y}&z=1:2",
+			plan.WebhookContent{Events: events, Enabled: rapid.Bool().Draw(t, "enabled")})}
 		text, err := plan.Export([]plan.Tenant{have})
 		require.NoError(t, err)
 		want, err := parse(string(text))

@@ -2,12 +2,13 @@
 // installation is as the file says. It is pure: what the file refers to (other files, the
 // environment) comes by way of a Source, and the changes are made by the caller.
 //
-// A section of a tenant (templates, apiKeys) has a file of its own here, section_*.go: its
+// A section of a tenant (templates, apiKeys, webhooks) has a file of its own here, section_*.go: its
 // struct, from which both the decoder and the JSON Schema come, and how an entry becomes a
 // Resource (see section.go). Everything else (diff, print, export) works on resources.
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"reflect"
@@ -34,6 +35,7 @@ type Entry struct {
 
 	Templates []Template `json:"templates,omitempty" doc:"Templates; absent: the templates that there are stay as they are"`
 	APIKeys   []APIKey   `json:"apiKeys,omitempty" doc:"API keys; absent: the keys that there are stay as they are"`
+	Webhooks  []Webhook  `json:"webhooks,omitempty" doc:"Webhooks; absent: the webhooks that there are stay as they are"`
 }
 
 // Quotas are the settings that are limits.
@@ -130,7 +132,7 @@ func (p *reader) check(t *tenant.Tenant, at string) {
 // once is a problem where something that is named once is named again.
 func (p *reader) once(at, kind, name string) {
 	if p.seen[kind+"/"+name] {
-		p.problem(at, fmt.Sprintf("%s %q is in the file twice", kind, name))
+		p.problem(at, fmt.Sprintf("%s %q is in the file twice", kind, cmp.Or(p.references[at], name)))
 	}
 	p.seen[kind+"/"+name] = true
 }

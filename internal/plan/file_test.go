@@ -120,10 +120,11 @@ func TestParse_NoTenants(t *testing.T) {
 // A section that is absent is not spoken of; one that is empty is.
 func TestParse_AbsentIsNotEmpty(t *testing.T) {
 	t.Parallel()
-	tenants, err := parse("tenants: [{id: a, domain: a.bc}, {id: b, domain: b.bc, templates: [], apiKeys: []}, {id: c, domain: c.bc, templates: }]")
+	tenants, err := parse("tenants: [{id: a, domain: a.bc}, {id: b, domain: b.bc, templates: [], apiKeys: [], webhooks: []}, {id: c, domain: c.bc, templates: }]")
 	require.NoError(t, err)
 	require.True(t, tenants[0].Sections[plan.KindTemplate] == nil && tenants[0].Sections[plan.KindAPIKey] == nil && tenants[2].Sections[plan.KindTemplate] == nil)
 	require.True(t, tenants[1].Sections[plan.KindTemplate] != nil && tenants[1].Sections[plan.KindAPIKey] != nil)
+	require.True(t, tenants[0].Sections[plan.KindWebhook] == nil && tenants[1].Sections[plan.KindWebhook] != nil)
 }
 
 func TestParse_References(t *testing.T) {
@@ -296,7 +297,8 @@ func FuzzParse(f *testing.F) {
 		seed, "", "tenants:\n", "tenants: [{id: a, domain: a.bc}]", "tenants:\n- id: a\n  domain: x\n  quotas: {burst: 0}", "a: &a [*a]", "- \t:",
 		"tenants: [{id: a, domain: a.bc}, {id: a, domain: a.bc}]", "tenants: [null]", "<<: *x", "tenants: !!binary x", "---\n---\n",
 		"x-a: &a {burst: 2}\ntenants: [{id: a, domain: a.bc, quotas: {<<: *a}, name: '${NAME:-x}', templates: [{name: x, htmlFile: t/welcome.html, " +
-			"variables: {a: [1, .5, ~]}}], apiKeys: [{name: k, expiresAt: 2030-01-01T00:00:00Z, scopes: ['emails:send']}]}]",
+			"variables: {a: [1, .5, ~]}}], apiKeys: [{name: k, expiresAt: 2030-01-01T00:00:00Z, scopes: ['emails:send'], allowedCidrs: [10.0.0.0/8]}], " +
+			"webhooks: [{url: https://a.bc/, events: [quota.*], enabled: false, secret: '${SECRET:-}', secretFile: x}]}]",
 		"? a\n: b", "tenants: ? [", "tenants: [{id: a, domain: a.bc, templates: [{name: x, text: \"\\u0007 ${NAME} $${x}\\n \\n\"}]}]",
 	} {
 		f.Add([]byte(s))

@@ -106,7 +106,7 @@ func PrintJSON(w io.Writer, changes []Change) error {
 		Changes []jsonChange `json:"changes"`
 	}{make([]jsonChange, len(changes))}
 	for i, c := range changes {
-		doc.Changes[i] = jsonChange{c.Action, c.Kind, c.TenantID, c.Name, make([]jsonField, len(c.Fields))}
+		doc.Changes[i] = jsonChange{c.Action, c.Kind, c.TenantID, c.shown(), make([]jsonField, len(c.Fields))}
 		for k, f := range c.Fields {
 			doc.Changes[i].Fields[k] = jsonField{f.Name, f.Now, f.New, f.Hidden}
 			if f.Hidden != "" {

@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
 	"github.com/mailtura/mailtura/internal/tenant"
+	"github.com/mailtura/mailtura/internal/webhook"
 )
 
 // Kind is a kind of resource.
@@ -15,6 +17,7 @@ const (
 	KindTenant   Kind = "tenant"
 	KindTemplate Kind = "template"
 	KindAPIKey   Kind = "apiKey"
+	KindWebhook  Kind = "webhook"
 )
 
 // label is the kind in a sentence.
@@ -28,7 +31,7 @@ func (k Kind) label() string {
 }
 
 // Resource is a tenant, or something that a tenant has, as the file wants it or as the
-// installation has it. A secret is never in it.
+// installation has it. A secret is never in what is compared and shown.
 type Resource struct {
 	Kind     Kind
 	TenantID string
@@ -37,7 +40,9 @@ type Resource struct {
 
 	References map[string]string // the fields that come from the environment, as the file has them
 	ID         string            // of what the installation has, where it is not addressed by its name
-	SecretFile string            // of a wanted key: where its secret goes
+	Shown      string            // what Name comes from the environment by, and is shown as; "": it does not
+	Secret     webhook.Secret    // of a wanted webhook: what it is made with; nil: one is made
+	SecretFile string            // of a wanted key: where its secret goes; of a webhook, where it is
 	Ended      bool              // of a wanted key: its time is over, so it is neither made nor missed
 }
 
@@ -46,8 +51,10 @@ func (r Resource) Title() string {
 	if r.Name == "" {
 		return r.Kind.label() + " " + r.TenantID
 	}
-	return r.Kind.label() + " " + r.TenantID + "/" + r.Name
+	return r.Kind.label() + " " + r.TenantID + "/" + r.shown()
 }
+
+func (r Resource) shown() string { return cmp.Or(r.Shown, r.Name) }
 
 // Tenant is a tenant with its sections. A section that is absent says nothing about what the
 // tenant has; an empty one, that it has nothing.

@@ -5,15 +5,19 @@ package plan
 // cmd/mailtura, how the API has it.
 type section struct {
 	kind   Kind
-	label  string   // of one of it, in a sentence
-	key    string   // in the file
-	fields []string // in the order of an export
+	label  string         // of one of it, in a sentence
+	key    string         // in the file
+	named  string         // the field that it is known by; "": name
+	fields []string       // in the order of an export
+	preset map[string]any // what an export leaves out
 	read   func(r *reader, tenantID string, e Entry, at string) []Resource
 	has    func(e Entry) bool // the file speaks of it
 }
 
 // sections are in the order in which they are made: a later one may need an earlier one.
-func sections() []section { return []section{templatesSection(), apiKeysSection()} }
+func sections() []section {
+	return []section{templatesSection(), apiKeysSection(), webhooksSection()}
+}
 
 // SectionKinds are the kinds of what a tenant has.
 func SectionKinds() []Kind {

@@ -44,7 +44,8 @@ func TestStory_WithItsAttempts(t *testing.T) {
 	require.Len(t, first, 2)
 	require.True(t, outcome.FinishedAt.Equal(*first[0].FinishedAt))
 	require.True(t, first[0].StartedAt.Before(first[1].StartedAt))
-	first[0].StartedAt, first[0].FinishedAt = time.Time{}, nil
+	require.WithinDuration(t, time.Now().Add(-time.Second), first[0].NextAt, time.Minute, "when it was to be tried again")
+	first[0].StartedAt, first[0].FinishedAt, first[0].NextAt = time.Time{}, nil, time.Time{}
 	require.Equal(t, store.AttemptRecord{
 		Number: 1, Verdict: "deferred", Phase: "rcpt", Code: 451, Enhanced: "4.7.1", Reply: "greylisted, come back", Dialogue: outcome.Dialogue,
 	}, first[0])

@@ -27,6 +27,8 @@ CREATE TABLE events (
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, id)
 );
+-- Suspensions are few, and every timeline asks for them.
+CREATE INDEX events_suspensions ON events (tenant_id, id) WHERE type IN ('tenant.suspended', 'tenant.resumed');
 COMMENT ON TABLE events IS 'append-only; a row is written by the statement that states its fact, from rows that exist, so it has no foreign keys';
 COMMENT ON COLUMN events.attempt IS 'number of the attempt of the recipient that it tells of';
 COMMENT ON COLUMN events.data IS 'what no other table has';

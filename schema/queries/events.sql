@@ -12,3 +12,14 @@ WHERE v.tenant_id = @tenant_id AND v.id > @after_id AND v.id < events_horizon()
     AND (sqlc.narg(email_id)::uuid IS NULL OR v.email_id = sqlc.narg(email_id)::uuid)
 ORDER BY v.id
 LIMIT @count;
+
+-- name: ListSuspensions :many
+-- When a tenant was suspended and resumed, in order.
+SELECT type, created_at FROM events
+WHERE tenant_id = @tenant_id AND type IN ('tenant.suspended', 'tenant.resumed')
+ORDER BY id;
+
+-- name: ListDeferrals :many
+-- For when the attempts of an email that were deferred were to be made again.
+SELECT recipient_id, attempt, (data ->> 'nextAttemptAt')::timestamptz AS next_at FROM events
+WHERE tenant_id = @tenant_id AND email_id = @email_id AND type = 'email.deferred' AND data ? 'nextAttemptAt';

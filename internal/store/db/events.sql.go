@@ -13,6 +13,38 @@ import (
 	"github.com/google/uuid"
 )
 
+const listDeferrals = `-- name: ListDeferrals :many
+SELECT recipient_id, attempt, (data ->> 'nextAttemptAt')::timestamptz AS next_at FROM events
+WHERE tenant_id = $1 AND email_id = $2 AND type = 'email.deferred' AND data ? 'nextAttemptAt'
+`
+
+type ListDeferralsRow struct {
+	RecipientID *uuid.UUID
+	Attempt     *int32
+	NextAt      time.Time
+}
+
+// For when the attempts of an email that were deferred were to be made again.
+func (q *Queries) ListDeferrals(ctx context.Context, tenantID string, emailID *uuid.UUID) ([]ListDeferralsRow, error) {
+	rows, err := q.db.Query(ctx, listDeferrals, tenantID, emailID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListDeferralsRow
+	for rows.Next() {
+		var i ListDeferralsRow
+		if err := rows.Scan(&i.RecipientID, &i.Attempt, &i.NextAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listEventsAfter = `-- name: ListEventsAfter :many
 SELECT v.id, v.type, v.email_id, v.recipient_id, v.attempt, v.data, v.created_at,
     e.subject, e.tags, e.template_id, r.kind, r.address, a.code, a.enhanced, a.reply
@@ -87,6 +119,38 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 			&i.Enhanced,
 			&i.Reply,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSuspensions = `-- name: ListSuspensions :many
+SELECT type, created_at FROM events
+WHERE tenant_id = $1 AND type IN ('tenant.suspended', 'tenant.resumed')
+ORDER BY id
+`
+
+type ListSuspensionsRow struct {
+	Type      string
+	CreatedAt time.Time
+}
+
+// When a tenant was suspended and resumed, in order.
+func (q *Queries) ListSuspensions(ctx context.Context, tenantID string) ([]ListSuspensionsRow, error) {
+	rows, err := q.db.Query(ctx, listSuspensions, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListSuspensionsRow
+	for rows.Next() {
+		var i ListSuspensionsRow
+		if err := rows.Scan(&i.Type, &i.CreatedAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
