@@ -21,6 +21,7 @@ const docsPage = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Mailtura API</title>
+<link rel="icon" href="/docs/icon.svg">
 </head>
 <body>
 <div id="app"></div>
@@ -32,6 +33,7 @@ const docsPage = `<!doctype html>
 
 const docsStart = `Scalar.createApiReference("#app", {
   url: "/openapi.json",
+  servers: [{ url: location.origin }],
   withDefaultFonts: false,
   hideClientButton: true,
   showDeveloperTools: "never",
@@ -41,6 +43,10 @@ const docsStart = `Scalar.createApiReference("#app", {
   mcp: { disabled: true },
 });
 `
+
+// docsIcon is an envelope.
+const docsIcon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect x="2" y="6" width="28" height="20" rx="4" fill="#2f5fd0"/>` +
+	`<path d="m5 11 11 8 11-8" fill="none" stroke="#fff" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round"/></svg>` + "\n"
 
 // docsPolicy lets the page load from this server only; the reference styles itself inline.
 const docsPolicy = "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
@@ -52,6 +58,7 @@ func (s *Server) registerDocs() {
 	s.router.Get("/openapi.json", s.serveOpenAPI("application/json", s.api.OpenAPI().MarshalJSON))
 	s.router.Get("/docs", serveText("text/html; charset=utf-8", docsPage))
 	s.router.Get("/docs/start.js", serveText("text/javascript; charset=utf-8", docsStart))
+	s.router.Get("/docs/icon.svg", serveText("image/svg+xml", docsIcon))
 	s.router.Get("/docs/scalar.js", serveGzip("text/javascript; charset=utf-8", scalarJS))
 }
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that what Go does not bring is there:
 #
-#   scripts/setup.sh node postgres           what development needs
-#   scripts/setup.sh node postgres cc curl   what the tests need as well
+#   scripts/setup.sh node postgres                    what development needs
+#   scripts/setup.sh node postgres cc curl chromium   what the tests need as well
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says what to run.
 # shellcheck disable=SC2046,SC2317 # words are meant to split; have_… are called by name
@@ -34,6 +34,14 @@ have_curl() {
 	command -v curl
 }
 
+# Where chromedp looks for it.
+have_chromium() {
+	for try in headless_shell headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
+		command -v "$try" && return
+	done
+	[ -e "/Applications/Chromium.app" ] || [ -e "/Applications/Google Chrome.app" ]
+}
+
 # missing NEED…: those that are not there.
 missing() {
 	for need; do "have_$need" >/dev/null 2>&1 || printf '%s ' "$need"; done
@@ -60,6 +68,7 @@ packages() {
 		cc:apk) echo gcc musl-dev ;;
 		cc:*) echo gcc ;;
 		curl:*) echo curl ;;
+		chromium:*) echo chromium ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -90,6 +99,7 @@ setup: missing, or too old: $*
        postgres: the server programs of PostgreSQL $min_postgres or newer
        cc: a C compiler
        curl: the program, for the tests of the guides
+       chromium: a browser, Chromium or Chrome, for the tests of the pages
 END
 [ -z "$install" ] || echo "Run:   sudo $install $(packages "${install%% *}" "$@")" | sed 's/sudo brew/brew/' >&2
 exit 1

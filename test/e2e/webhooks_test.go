@@ -36,8 +36,16 @@ type webhook struct {
 // signed with its secret fail the test.
 func newEndpoint(t *testing.T, answer func(number int) int) *endpoint {
 	t.Helper()
+	e := prepareEndpoint(t, answer)
+	e.Start()
+	return e
+}
+
+// prepareEndpoint is newEndpoint for one that is yet to start.
+func prepareEndpoint(t *testing.T, answer func(number int) int) *endpoint {
+	t.Helper()
 	e := &endpoint{}
-	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	e.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		e.mu.Lock()
 		e.started++
