@@ -112,6 +112,9 @@ func (s *Store) Retry(
 		if n == 0 {
 			return fault.New(fault.Conflict, "nothing_to_retry", "No recipient of the email is deferred, failed, expired or unknown.")
 		}
+		if err := w.q.TouchQueuedRecipients(ctx, db.TouchQueuedRecipientsParams{Now: now, TenantID: tenantID, EmailID: emailID}); err != nil {
+			return err
+		}
 		if sending, err := w.q.IsBeingSent(ctx, tenantID, emailID); err != nil || sending {
 			return cmp.Or(err, beingSent())
 		}
