@@ -241,13 +241,17 @@ func (s *sender) reholdChunk(ctx context.Context, q *db.Queries, tenantID string
 	if c.ScheduledAt != nil && c.ScheduledAt.After(now) {
 		at = *c.ScheduledAt
 	}
-	parts := rest.allot(int(c.Lines), at, now, time.Time{})
+	late, expires := never, time.Time{} // what has no room is released when it expires
+	if c.ExpiresAt != nil {
+		late, expires = *c.ExpiresAt, *c.ExpiresAt
+	}
+	parts := rest.allot(int(c.Lines), at, now, expires)
 	done := 0
 	for _, p := range parts {
 		done += p.lines
 	}
 	if left := int(c.Lines) - done; left > 0 {
-		parts = append(parts, allotment{lines: left, day: never.Format(time.DateOnly), releaseAt: never})
+		parts = append(parts, allotment{lines: left, day: never.Format(time.DateOnly), releaseAt: late})
 	}
 	skip := c.Skip
 	for i, p := range parts {

@@ -175,6 +175,26 @@ func TestRehold_BulkSends(t *testing.T) {
 	require.Equal(t, store.BulkCompleted, k.now().Status)
 }
 
+// Held lines that no day has room for before they expire become emails at that time, to expire.
+func TestRehold_BulkSendsExpireInTime(t *testing.T) {
+	t.Parallel()
+	limit := 4
+	expires := noonAhead.Add(36 * time.Hour)
+	b := newBundle(t)
+	b.activate(acme, tenant.Settings{DailyLimit: &limit, OverLimit: tenant.Queue})
+	k := b.newBulk(acme, func(e *email.Email) { e.ExpiresAt = expires }).upload(noonAhead, 8)
+	for _, c := range []struct{ limit, late int }{{3, 1}, {0, 4}, {4, 0}, {1, 3}} {
+		b.setLimit(acme, c.limit)
+		require.NoError(t, b.Rehold(t.Context(), acme, noonAhead))
+		require.Equal(t, c.late, ask[int](b,
+			`SELECT coalesce(sum(lines), 0)::int FROM bulk_send_chunks WHERE held AND release_at = $1`, expires), c.limit)
+	}
+	for step := k.take(expires); step.Dispatch != nil; {
+		step = k.take(expires)
+	}
+	require.Equal(t, store.BulkCompleted, k.now().Status)
+}
+
 func TestStaleBulkSends(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, acme)
