@@ -215,23 +215,24 @@ func (s *sender) cancelBulk(
 
 // reholdChunks finds new days for chunks that are held, as Rehold does for emails; a chunk
 // that has no room on one day is split.
-func (s *sender) reholdChunks(ctx context.Context, q *db.Queries, tenantID string, now time.Time) error {
-	if err := q.LockHeldBulkSends(ctx, tenantID); err != nil {
-		return err
+func (s *sender) reholdChunks(ctx context.Context, q *db.Queries, tenantID string, now time.Time) ([]uuid.UUID, error) {
+	bulkSends, err := q.LockHeldBulkSends(ctx, tenantID)
+	if err != nil {
+		return nil, err
 	}
 	held, err := q.ListHeldChunks(ctx, tenantID, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range held {
 		s.calendar.Return(c.UsageDay.Format(time.DateOnly), int(c.Lines))
 	}
 	for _, c := range held {
 		if err := s.reholdChunk(ctx, q, tenantID, c, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return bulkSends, nil
 }
 
 func (s *sender) reholdChunk(ctx context.Context, q *db.Queries, tenantID string, c db.ListHeldChunksRow, now time.Time) error {

@@ -163,7 +163,7 @@ func TestRehold_BulkSends(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	require.NoError(t, b.Rehold(t.Context(), acme, noonAhead))
+	require.Equal(t, []uuid.UUID{k.id}, b.rehold(acme, noonAhead), "it is told")
 	require.Equal(t, map[string]int{"2030-11-24": 6, "2030-11-25": 6}, b.reservedOn(acme))
 	for day := range 2 {
 		at := noonAhead.Add(time.Duration(day) * 24 * time.Hour)
@@ -185,7 +185,7 @@ func TestRehold_BulkSendsExpireInTime(t *testing.T) {
 	k := b.newBulk(acme, func(e *email.Email) { e.ExpiresAt = expires }).upload(noonAhead, 8)
 	for _, c := range []struct{ limit, late int }{{3, 1}, {0, 4}, {4, 0}, {1, 3}} {
 		b.setLimit(acme, c.limit)
-		require.NoError(t, b.Rehold(t.Context(), acme, noonAhead))
+		b.rehold(acme, noonAhead)
 		require.Equal(t, c.late, ask[int](b,
 			`SELECT coalesce(sum(lines), 0)::int FROM bulk_send_chunks WHERE held AND release_at = $1`, expires), c.limit)
 	}

@@ -175,7 +175,7 @@ WHERE run_id IS NULL AND status = 'uploading' AND progressed_at < @before ORDER 
 -- name: GetTenantWeight :one
 SELECT status, coalesce((settings ->> 'weight')::real, 1)::real AS weight FROM tenants WHERE id = @id;
 
--- name: LockHeldBulkSends :exec
+-- name: LockHeldBulkSends :many
 -- Bulk sends before their chunks, as everybody locks them.
 SELECT b.id FROM bulk_sends b WHERE b.tenant_id = @tenant_id AND EXISTS (
     SELECT FROM bulk_send_chunks c WHERE c.tenant_id = b.tenant_id AND c.bulk_send_id = b.id

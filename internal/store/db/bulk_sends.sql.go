@@ -783,7 +783,7 @@ func (q *Queries) LockDueChunk(ctx context.Context, arg LockDueChunkParams) (Bul
 	return i, err
 }
 
-const lockHeldBulkSends = `-- name: LockHeldBulkSends :exec
+const lockHeldBulkSends = `-- name: LockHeldBulkSends :many
 SELECT b.id FROM bulk_sends b WHERE b.tenant_id = $1 AND EXISTS (
     SELECT FROM bulk_send_chunks c WHERE c.tenant_id = b.tenant_id AND c.bulk_send_id = b.id
         AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL)
@@ -791,9 +791,24 @@ ORDER BY b.id FOR UPDATE
 `
 
 // Bulk sends before their chunks, as everybody locks them.
-func (q *Queries) LockHeldBulkSends(ctx context.Context, tenantID string) error {
-	_, err := q.db.Exec(ctx, lockHeldBulkSends, tenantID)
-	return err
+func (q *Queries) LockHeldBulkSends(ctx context.Context, tenantID string) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockHeldBulkSends, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setBulkSendRun = `-- name: SetBulkSendRun :exec
