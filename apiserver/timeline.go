@@ -32,7 +32,7 @@ type TimelineEntry struct {
 	Type      string     `json:"type" enum:"accepted,wait,dispatched,attempt,cancelled,expired" doc:"accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient"`
 	Recipient string     `json:"recipient,omitempty" example:"ada@example.com"`
 	Until     *time.Time `json:"until,omitempty" doc:"Of a wait: its end; absent where that is not known"`
-	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,retry,held,tenant_suspended" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension"`
+	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,mail_server,retry,held,tenant_suspended" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), a mail server that can be reached, the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension"`
 	Attempt   *Attempt   `json:"attempt,omitempty"`
 	Workflow  *Workflow  `json:"workflow,omitempty" doc:"Of dispatched"`
 }
@@ -121,12 +121,7 @@ func recipientEntries(of tenant.Tenant, story store.Story, r store.RecipientReco
 	case email.Held:
 		add(TimelineEntry{At: waitSince, Type: "wait", Reason: waitDailyLimit, Until: utc(story.ReleaseAt)})
 	case email.Queued:
-		if len(story.Attempts[r.ID]) == 0 && story.DispatchID == nil {
-			reason = "dispatch"
-		} else {
-			reason = "turn"
-		}
-		waits(reason, nil)
+		waits(waitOfQueued(story, r), nil)
 	case email.Deferred:
 		waits("retry", utc(r.NextAttemptAt))
 	case email.Unknown:
@@ -154,6 +149,17 @@ func openWaits(of tenant.Tenant, wait TimelineEntry) []TimelineEntry {
 	}
 	wait.Until = utc(&since)
 	return []TimelineEntry{wait, suspended}
+}
+
+// waitOfQueued is why a recipient is not being sent to yet.
+func waitOfQueued(story store.Story, r store.RecipientRecord) string {
+	switch {
+	case r.Reason == email.MailServerDown:
+		return "mail_server"
+	case len(story.Attempts[r.ID]) == 0 && story.DispatchID == nil:
+		return "dispatch"
+	}
+	return "turn"
 }
 
 // Why an email waits before its turn.
