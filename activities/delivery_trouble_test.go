@@ -112,6 +112,42 @@ func TestDeliver_RelayAway(t *testing.T) {
 	require.Zero(t, b.attempts(r.ID)[0].Code)
 }
 
+// downTransport can not reach any mail server from the first message on.
+type downTransport struct{ downUntil time.Time }
+
+func (d *downTransport) ReadyAt() time.Time { return d.downUntil }
+
+func (d *downTransport) Send(context.Context, smtpout.Envelope, []byte) smtpout.Attempt {
+	d.downUntil = time.Now().Add(time.Minute)
+	return smtpout.Attempt{NotTried: true}
+}
+
+// Mail that no server was tried for has had no attempt: when there is one again, the schedule
+// of its retries begins where it was.
+func TestDeliver_RelayDownUsesUpNoAttempts(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, tenant.Settings{})
+	whole, down := b.Transport, &downTransport{}
+	e := newEmail("x+defer-once@example.com")
+	in := b.dispatch(e)
+	for range 3 {
+		b.Transport, down.downUntil = down, time.Time{}
+		result := b.deliver(in)
+		require.Equal(t, [2]int{1, 0}, [2]int{result.Queued, result.Deferred})
+		require.Equal(t, activities.ReasonTransport, result.Reason)
+		require.Equal(t, down.downUntil.UnixMilli(), result.NextAt.UnixMilli())
+		r := b.only(e)
+		require.Equal(t, [2]string{string(email.Queued), email.MailServerDown}, [2]string{string(r.Status), r.Reason})
+		require.Empty(t, b.attempts(r.ID))
+	}
+	b.Transport = whole
+	before := time.Now()
+	require.Equal(t, 1, b.deliver(in).Deferred)
+	r := b.only(e)
+	require.Equal(t, 1, r.Attempts)
+	require.Less(t, r.NextAttemptAt.Sub(before), 2*time.Minute, "the first pause")
+}
+
 // startAttempt leaves a recipient as a crash in the midst of an attempt does.
 func (b *bundle) startAttempt(in activities.DeliverInput) {
 	b.t.Helper()

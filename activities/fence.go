@@ -79,9 +79,3 @@ func (r *delivery) rest(ctx context.Context) error {
 	_, err = r.settle(ctx, due)
 	return err
 }
-
-// stopped is an attempt that the fence has kept from its hand-over, and that is taken back.
-func stopped(o store.Outcome) store.Outcome {
-	o.Stopped = true
-	return o
-}

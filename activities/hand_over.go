@@ -132,17 +132,15 @@ func (r *delivery) writeBatch(ctx context.Context, batch []store.Outcome) error 
 	}
 }
 
-// putBack ends an attempt that never came to a hand-over.
-func putBack(recipient store.Due, number int, reason, detail string) store.Outcome {
-	return store.Outcome{
-		RecipientID: recipient.RecipientID, Number: number, FinishedAt: time.Now(),
-		Verdict: string(outcome.Deferred), Phase: "wait", Reply: detail,
-		Status: email.Queued, Reason: reason,
-	}
+// notBegun is an attempt that never came to a hand-over, and that is taken back: the next one
+// has its number, so that the schedule of retries does not move on.
+func notBegun(o store.Outcome, reason, detail string) store.Outcome {
+	o.Stopped, o.Reason, o.Reply = true, reason, detail
+	return o
 }
 
 // attempt hands one message over and decides what becomes of its recipient. An error means
-// that it was interrupted before, and that the recipient is put back.
+// that it was interrupted before, and that the recipient is queued as it was.
 func (r *delivery) attempt(
 	ctx context.Context, messages *messages, permits *Grant, recipient store.Due, number int,
 ) (store.Outcome, error) {
@@ -157,17 +155,17 @@ func (r *delivery) attempt(
 	}
 	envelope := smtpout.Envelope{From: letter.From.Addr, To: recipient.Address, UTF8: msg.utf8 || !ascii(recipient.Address)}
 	if err := permits.Wait(ctx, r.Turns.Of(r.in.TenantID, r.tenant.Settings.FairShare())); err != nil {
-		return putBack(recipient, number, "interrupted", "interrupted before the hand-over"), err
+		return notBegun(o, "", ""), err
 	}
 	if r.Fence.Stops(r.in.TenantID) {
 		r.Turns.Done()
-		return stopped(o), errSuspended
+		return notBegun(o, "", ""), errSuspended
 	}
 	a := r.Transport.Send(ctx, envelope, msg.bytes)
 	r.Turns.Done()
 	if a.NotTried {
 		span.SetStatus(codes.Error, "no mail server can be reached")
-		return putBack(recipient, number, "mail_server_down", "no mail server can be reached"), nil
+		return notBegun(o, email.MailServerDown, "no mail server can be reached"), nil
 	}
 	result := a.Result()
 	o.FinishedAt, o.Verdict, o.Phase, o.Reason = a.Started.Add(a.Duration), string(result.Verdict), string(a.Phase), string(result.Category)

@@ -149,6 +149,18 @@ func TestCreateBulkSend_DailyLimit(t *testing.T) {
 	require.Equal(t, 1, none.Rejected)
 }
 
+// Lines that find room by a raised limit do not wait for the bulk send's next look.
+func TestBulkSend_IsToldOfAChangedLimit(t *testing.T) {
+	t.Parallel()
+	temporal := &fakeTemporal{}
+	b := newBundleOn(t, temporal)
+	key := b.tenant(acme, tenant.Settings{DailyLimit: ptr(1), OverLimit: tenant.Queue})
+	shared := `{"from":"news@acme.com","subject":"x","text":"x"}`
+	got := b.uploaded(key, shared, `{"to":"a@example.com"}`, `{"to":"b@example.com"}`)
+	b.patch(`{"settings":{"dailyLimit":2}}`)
+	require.Equal(t, []string{"quota/acme-corp setLimits", "bulk/acme-corp/" + got.ID + " resume"}, temporal.sent)
+}
+
 func TestBulkSend_PauseResumeCancel(t *testing.T) {
 	t.Parallel()
 	b, key := newAcme(t, tenant.Settings{DailyLimit: ptr(5)})

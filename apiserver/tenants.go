@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/uuid"
 
 	"github.com/mailtura/mailtura/internal/apikey"
 	"github.com/mailtura/mailtura/internal/fault"
@@ -150,13 +151,26 @@ func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*reso
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Store.Rehold(ctx, t.ID, time.Now()); err != nil {
+	bulkSends, err := s.Store.Rehold(ctx, t.ID, time.Now())
+	if err != nil {
 		return nil, err
 	}
+	s.tellOfLimits(ctx, t, bulkSends)
+	return newResource(showTenant(t))
+}
+
+// tellOfLimits brings changed limits to what runs. When Temporal is away, sends find out with
+// their next lease, and bulk sends, whose held lines may have other days, when they look again.
+func (s *Server) tellOfLimits(ctx context.Context, t tenant.Tenant, bulkSends []uuid.UUID) {
 	if err := s.Flow.SetLimits(ctx, t.ID, flow.SetLimitsInput{Version: t.Version, Rate: t.Settings.Rate()}); err != nil {
 		s.log.WarnContext(ctx, "changed limits reach running sends with their next lease", slog.Any("error", err))
 	}
-	return newResource(showTenant(t))
+	for _, bulkSend := range bulkSends {
+		if err := s.Flow.TellBulkSend(ctx, t.ID, bulkSend, flow.ResumeSignal); err != nil {
+			s.log.WarnContext(ctx, "changed limits reach bulk sends later", slog.Any("error", err))
+			return
+		}
+	}
 }
 
 // mergeTenant applies a merge patch to what the API lets change of a tenant.

@@ -32,7 +32,7 @@ type TimelineEntry struct {
 	Type      string     `json:"type" enum:"accepted,wait,dispatched,attempt,cancelled,expired" doc:"accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient"`
 	Recipient string     `json:"recipient,omitempty" example:"ada@example.com"`
 	Until     *time.Time `json:"until,omitempty" doc:"Of a wait: its end; absent where that is not known"`
-	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,retry,held,tenant_suspended" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension"`
+	Reason    string     `json:"reason,omitempty" enum:"scheduled,daily_limit,dispatch,turn,mail_server,retry,held,tenant_suspended" doc:"Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), a mail server that can be reached, the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension"`
 	Attempt   *Attempt   `json:"attempt,omitempty"`
 	Workflow  *Workflow  `json:"workflow,omitempty" doc:"Of dispatched"`
 }

@@ -114,6 +114,8 @@ func TestTimeline_WaitsAndEnds(t *testing.T) {
 	}
 	b.reschedule(key, held.ID, when.AddDate(0, 0, 1))
 	require.Equal(t, []string{"accepted", "wait scheduled"}, story(b.timeline(key, held.ID)), "it is not the limit any more")
+	b.exec(`UPDATE recipients SET reason = 'mail_server_down' WHERE email_id = $1`, emailUUID(t, queued.ID))
+	require.Equal(t, []string{"accepted", "wait mail_server"}, story(b.timeline(key, queued.ID)))
 	for status, want := range map[string]string{"cancelled": "cancelled", "expired": "expired", "unknown": "wait held"} {
 		b.exec(`UPDATE recipients SET status = $1, updated_at = now() WHERE email_id = $2`, status, emailUUID(t, queued.ID))
 		shown := b.timeline(key, queued.ID)

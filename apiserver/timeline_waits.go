@@ -14,6 +14,7 @@ const (
 	waitDailyLimit = "daily_limit"
 	waitDispatch   = "dispatch"
 	waitTurn       = "turn"
+	waitMailServer = "mail_server"
 	waitRetry      = "retry"
 	waitHeld       = "held"
 	waitSuspended  = "tenant_suspended"
@@ -44,9 +45,7 @@ func recipientEntries(of tenant.Tenant, story store.Story, r store.RecipientReco
 			add(entry(w.since, &w.due, w.reason))
 			w.since = w.due
 		}
-		if len(story.Attempts[r.ID]) == 0 && story.DispatchID == nil {
-			w.then = waitDispatch
-		}
+		w.then = waitOfQueued(story, r)
 		w.reason = w.then
 		add(w.goingOn(nil, open)...)
 	case email.Deferred:
@@ -60,6 +59,17 @@ func recipientEntries(of tenant.Tenant, story store.Story, r store.RecipientReco
 	case email.Sending, email.Sent, email.Bounced, email.Failed:
 	}
 	return entries
+}
+
+// waitOfQueued is why a recipient is not being sent to yet.
+func waitOfQueued(story store.Story, r store.RecipientRecord) string {
+	switch {
+	case r.Reason == email.MailServerDown:
+		return waitMailServer
+	case len(story.Attempts[r.ID]) == 0 && story.DispatchID == nil:
+		return waitDispatch
+	}
+	return waitTurn
 }
 
 // wait is one that began, for a reason that was over when it was due. From then on the email

@@ -887,6 +887,7 @@ const (
 	TimelineEntryReasonDailyLimit      TimelineEntryReason = "daily_limit"
 	TimelineEntryReasonDispatch        TimelineEntryReason = "dispatch"
 	TimelineEntryReasonHeld            TimelineEntryReason = "held"
+	TimelineEntryReasonMailServer      TimelineEntryReason = "mail_server"
 	TimelineEntryReasonRetry           TimelineEntryReason = "retry"
 	TimelineEntryReasonScheduled       TimelineEntryReason = "scheduled"
 	TimelineEntryReasonTenantSuspended TimelineEntryReason = "tenant_suspended"
@@ -901,6 +902,8 @@ func (e TimelineEntryReason) Valid() bool {
 	case TimelineEntryReasonDispatch:
 		return true
 	case TimelineEntryReasonHeld:
+		return true
+	case TimelineEntryReasonMailServer:
 		return true
 	case TimelineEntryReasonRetry:
 		return true
@@ -3028,7 +3031,7 @@ type TimelineEntry struct {
 	At      time.Time `json:"at"`
 	Attempt *Attempt  `json:"attempt,omitempty"`
 
-	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
+	// Reason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), a mail server that can be reached, the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 	Reason *TimelineEntryReason `json:"reason,omitempty"`
 
 	// Recipient Examples: ada@example.com
@@ -3044,7 +3047,7 @@ type TimelineEntry struct {
 	Workflow *Workflow `json:"workflow,omitempty"`
 }
 
-// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
+// TimelineEntryReason Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), a mail server that can be reached, the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
 type TimelineEntryReason string
 
 // TimelineEntryType accepted, dispatched: the email. wait, attempt, cancelled, expired: a recipient

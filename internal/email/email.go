@@ -30,6 +30,9 @@ const (
 	Unknown   Status = "unknown"   // cut off before the answer, and held as the tenant chose
 )
 
+// MailServerDown is the reason of a recipient that is queued because no mail server could be tried.
+const MailServerDown = "mail_server_down"
+
 // Final reports whether nothing more will happen by itself.
 func (s Status) Final() bool {
 	switch s {

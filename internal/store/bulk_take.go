@@ -215,23 +215,24 @@ func (s *sender) cancelBulk(
 
 // reholdChunks finds new days for chunks that are held, as Rehold does for emails; a chunk
 // that has no room on one day is split.
-func (s *sender) reholdChunks(ctx context.Context, q *db.Queries, tenantID string, now time.Time) error {
-	if err := q.LockHeldBulkSends(ctx, tenantID); err != nil {
-		return err
+func (s *sender) reholdChunks(ctx context.Context, q *db.Queries, tenantID string, now time.Time) ([]uuid.UUID, error) {
+	bulkSends, err := q.LockHeldBulkSends(ctx, tenantID)
+	if err != nil {
+		return nil, err
 	}
 	held, err := q.ListHeldChunks(ctx, tenantID, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range held {
 		s.calendar.Return(c.UsageDay.Format(time.DateOnly), int(c.Lines))
 	}
 	for _, c := range held {
 		if err := s.reholdChunk(ctx, q, tenantID, c, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return bulkSends, nil
 }
 
 func (s *sender) reholdChunk(ctx context.Context, q *db.Queries, tenantID string, c db.ListHeldChunksRow, now time.Time) error {
@@ -241,13 +242,17 @@ func (s *sender) reholdChunk(ctx context.Context, q *db.Queries, tenantID string
 	if c.ScheduledAt != nil && c.ScheduledAt.After(now) {
 		at = *c.ScheduledAt
 	}
-	parts := rest.allot(int(c.Lines), at, now, time.Time{})
+	late, expires := never, time.Time{} // what has no room is released when it expires
+	if c.ExpiresAt != nil {
+		late, expires = *c.ExpiresAt, *c.ExpiresAt
+	}
+	parts := rest.allot(int(c.Lines), at, now, expires)
 	done := 0
 	for _, p := range parts {
 		done += p.lines
 	}
 	if left := int(c.Lines) - done; left > 0 {
-		parts = append(parts, allotment{lines: left, day: never.Format(time.DateOnly), releaseAt: never})
+		parts = append(parts, allotment{lines: left, day: never.Format(time.DateOnly), releaseAt: late})
 	}
 	skip := c.Skip
 	for i, p := range parts {

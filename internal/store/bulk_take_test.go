@@ -163,7 +163,7 @@ func TestRehold_BulkSends(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	require.NoError(t, b.Rehold(t.Context(), acme, noonAhead))
+	require.Equal(t, []uuid.UUID{k.id}, b.rehold(acme, noonAhead), "it is told")
 	require.Equal(t, map[string]int{"2030-11-24": 6, "2030-11-25": 6}, b.reservedOn(acme))
 	for day := range 2 {
 		at := noonAhead.Add(time.Duration(day) * 24 * time.Hour)
@@ -171,6 +171,26 @@ func TestRehold_BulkSends(t *testing.T) {
 			step = k.take(at)
 		}
 		require.Equal(t, 6*(day+1), ask[int](b, `SELECT count(DISTINCT address)::int FROM recipients`), fmt.Sprint("day ", day))
+	}
+	require.Equal(t, store.BulkCompleted, k.now().Status)
+}
+
+// Held lines that no day has room for before they expire become emails at that time, to expire.
+func TestRehold_BulkSendsExpireInTime(t *testing.T) {
+	t.Parallel()
+	limit := 4
+	expires := noonAhead.Add(36 * time.Hour)
+	b := newBundle(t)
+	b.activate(acme, tenant.Settings{DailyLimit: &limit, OverLimit: tenant.Queue})
+	k := b.newBulk(acme, func(e *email.Email) { e.ExpiresAt = expires }).upload(noonAhead, 8)
+	for _, c := range []struct{ limit, late int }{{3, 1}, {0, 4}, {4, 0}, {1, 3}} {
+		b.setLimit(acme, c.limit)
+		b.rehold(acme, noonAhead)
+		require.Equal(t, c.late, ask[int](b,
+			`SELECT coalesce(sum(lines), 0)::int FROM bulk_send_chunks WHERE held AND release_at = $1`, expires), c.limit)
+	}
+	for step := k.take(expires); step.Dispatch != nil; {
+		step = k.take(expires)
 	}
 	require.Equal(t, store.BulkCompleted, k.now().Status)
 }

@@ -37,7 +37,7 @@ func (s *Store) CreateBulkSend(
 	}
 	p := db.InsertBulkSendParams{
 		TenantID: shared.TenantID, ID: bulkID, Name: name, Class: string(shared.Class), Shared: raw,
-		ScheduledAt: optionalTime(shared.ScheduledAt), Now: now,
+		ScheduledAt: optionalTime(shared.ScheduledAt), ExpiresAt: optionalTime(shared.ExpiresAt), Now: now,
 	}
 	if key != "" {
 		p.IdempotencyKey = &key

@@ -233,7 +233,7 @@ type Outcome struct {
 	NextAttempt time.Time // for Deferred
 	Reason      string
 	Dialogue    string // what both sides said
-	Stopped     bool   // there was no hand-over, and it is as if the attempt had never begun
+	Stopped     bool   // there was no hand-over, and it is as if the attempt had never begun; Reason and Reply may say why
 }
 
 // FinishAttempts writes outcomes in one statement, each at most once, and takes back attempts that were stopped.

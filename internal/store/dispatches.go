@@ -88,7 +88,14 @@ const settled = 10 * time.Minute
 // AbandonDispatch gives the emails of a dispatch whose workflow is gone, and that have open
 // recipients, to be dispatched anew, and says how many. While a hand-over of the dispatch may
 // still be under way it does nothing.
-func (s *Store) AbandonDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) (int, error) {
-	freed, err := s.q.AbandonDispatch(ctx, db.AbandonDispatchParams{TenantID: tenantID, ID: dispatch, Now: now, Settled: now.Add(-settled)})
-	return int(freed), translate("abandon dispatch", err)
+func (s *Store) AbandonDispatch(ctx context.Context, tenantID string, dispatch uuid.UUID, now time.Time) (freed int, err error) {
+	err = s.inSystem(ctx, "abandon dispatch", func(q *db.Queries) error {
+		if err := q.TouchDispatchRecipients(ctx, db.TouchDispatchRecipientsParams{Now: now, ID: dispatch, TenantID: tenantID}); err != nil {
+			return err
+		}
+		n, err := q.AbandonDispatch(ctx, db.AbandonDispatchParams{TenantID: tenantID, ID: dispatch, Now: now, Settled: now.Add(-settled)})
+		freed = int(n)
+		return err
+	})
+	return freed, err
 }

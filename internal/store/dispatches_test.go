@@ -200,3 +200,25 @@ func TestAbandonDispatch(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, carried)
 }
+
+// A Deliver that its workflow's end has left behind, and that has loaded recipients before the
+// dispatch was abandoned, leaves them to the new one.
+func TestAbandonDispatch_LeavesNothingToWhoHasLoadedIt(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	queued, tried := newEmail(acme, "a@example.com"), newEmail(acme, "b@example.com")
+	dispatch := b.dispatch(queued, tried)
+	due := b.start(dispatch)
+	outcome := deferred(due[1].RecipientID, 1, time.Now().Add(-time.Second))
+	require.NoError(t, b.FinishAttempts(t.Context(), acme, []store.Outcome{outcome}))
+	b.exec(`UPDATE recipients SET status = 'queued' WHERE id = $1`, due[0].RecipientID)
+	seen := b.due(dispatch, time.Now())
+	require.Len(t, seen, 2)
+
+	freed, err := b.AbandonDispatch(t.Context(), acme, dispatch, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 2, freed)
+	numbers, err := b.StartAttempts(t.Context(), acme, seen, time.Now())
+	require.NoError(t, err)
+	require.Empty(t, numbers)
+}

@@ -118,7 +118,8 @@ func (m *model) changeLimit(r *rand.Rand) operation {
 		}); err != nil {
 			return err
 		}
-		return s.Rehold(m.t.Context(), acme, m.now)
+		_, err := s.Rehold(m.t.Context(), acme, m.now)
+		return err
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -36,6 +37,14 @@ func (b *bundle) setLimit(tenantID string, limit int) {
 			s.DailyLimit = nil
 		}
 	})
+}
+
+// rehold has a tenant's changed limit take effect, and gives the bulk sends that it concerns.
+func (b *bundle) rehold(tenantID string, now time.Time) []uuid.UUID {
+	b.t.Helper()
+	bulkSends, err := b.Rehold(b.t.Context(), tenantID, now)
+	require.NoError(b.t, err)
+	return bulkSends
 }
 
 func (b *bundle) set(tenantID string, change func(*tenant.Settings)) {
@@ -209,19 +218,19 @@ func TestRehold_RaisedLimit(t *testing.T) {
 		b.requireStands(e, email.Held, midnight(i+1))
 	}
 	b.setLimit(acme, 4)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon.Add(time.Hour)))
+	b.rehold(acme, noon.Add(time.Hour))
 	b.requireStands(emails[1], email.Held, noon.Add(time.Hour)) // today: the next release takes it
 	b.requireStands(emails[2], email.Held, midnight(1))
 	b.requireStands(emails[3], email.Held, midnight(1))
 	require.Equal(t, map[string]int{"2026-11-24": 4, "2026-11-25": 4}, b.reserved(acme))
 
 	b.setLimit(acme, -1)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon.Add(2*time.Hour)))
+	b.rehold(acme, noon.Add(2*time.Hour))
 	require.Equal(t, map[string]int{"2026-11-24": 8}, b.reserved(acme))
 	released, err := b.Release(t.Context(), noon.Add(2*time.Hour), 10)
 	require.NoError(t, err)
 	require.Len(t, released, 3)
-	require.NoError(t, b.Rehold(t.Context(), other, noon), "nothing is held")
+	require.Empty(t, b.rehold(other, noon), "nothing is held")
 }
 
 func TestRehold_LoweredLimit(t *testing.T) {
@@ -231,7 +240,7 @@ func TestRehold_LoweredLimit(t *testing.T) {
 	sent, two, one := to(4), to(2), to(1)
 	b.acceptAll(noon, sent, two, one)
 	b.setLimit(acme, 1)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon))
+	b.rehold(acme, noon)
 	b.requireStands(two, email.Held, time.Time{}) // nobody knows until when
 	b.requireStands(one, email.Held, midnight(1))
 	require.Equal(t, map[string]int{"2026-11-24": 4, "2026-11-25": 1}, b.reserved(acme), "what is accepted for today stays")
@@ -240,7 +249,7 @@ func TestRehold_LoweredLimit(t *testing.T) {
 	require.Len(t, released, 1)
 
 	b.setLimit(acme, 2)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon.Add(time.Hour)))
+	b.rehold(acme, noon.Add(time.Hour))
 	b.requireStands(two, email.Held, midnight(2)) // the 25th has one already
 	require.Equal(t, map[string]int{"2026-11-24": 4, "2026-11-25": 1, "2026-11-26": 2}, b.reserved(acme))
 }
@@ -255,7 +264,7 @@ func TestRehold_ExpiresInTime(t *testing.T) {
 	b.acceptAll(noon, to(2), stays, large)
 	b.acceptAll(noon, late)
 	b.setLimit(acme, 1)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon))
+	b.rehold(acme, noon)
 	b.requireStands(stays, email.Held, midnight(1))
 	b.requireStands(large, email.Held, large.ExpiresAt)
 	b.requireStands(late, email.Held, late.ExpiresAt)
@@ -272,7 +281,7 @@ func TestRehold_OtherDayAfterAnotherZone(t *testing.T) {
 	held := to(1)
 	b.acceptAll(noon, to(1), held)
 	b.set(acme, func(s *tenant.Settings) { s.Timezone, s.OverLimit = "Pacific/Auckland", tenant.Reject }) // where it is the 25th
-	require.NoError(t, b.Rehold(t.Context(), acme, noon))
+	b.rehold(acme, noon)
 	b.requireStands(held, email.Held, noon)
 	require.Equal(t, map[string]int{"2026-11-24": 1, "2026-11-25": 1}, b.reserved(acme))
 }
@@ -287,7 +296,7 @@ func TestRehold_NotBeforeTheScheduledTime(t *testing.T) {
 	b.acceptAll(noon, first, held)
 	b.requireStands(held, email.Held, midnight(4))
 	b.setLimit(acme, 2)
-	require.NoError(t, b.Rehold(t.Context(), acme, noon))
+	b.rehold(acme, noon)
 	b.requireStands(held, email.Held, held.ScheduledAt)
 	require.Equal(t, map[string]int{"2026-11-27": 2}, b.reserved(acme))
 }
@@ -295,7 +304,8 @@ func TestRehold_NotBeforeTheScheduledTime(t *testing.T) {
 func TestRehold_NoTenant(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	requireFault(t, b.Rehold(t.Context(), "nobody", noon), fault.NotFound, "tenant_not_found")
+	_, err := b.Rehold(t.Context(), "nobody", noon)
+	requireFault(t, err, fault.NotFound, "tenant_not_found")
 }
 
 // What is just being released keeps its day: only what still waits is moved.
@@ -311,7 +321,10 @@ func TestRehold_BesideARelease(t *testing.T) {
 	_, err = tx.Exec(t.Context(), `UPDATE emails SET release_at = NULL WHERE id = $1`, leaving.ID)
 	require.NoError(t, err)
 	answer := make(chan error, 1)
-	go func() { answer <- b.Rehold(t.Context(), acme, noon) }()
+	go func() {
+		_, err := b.Rehold(t.Context(), acme, noon)
+		answer <- err
+	}()
 	b.awaitLock()
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-answer)

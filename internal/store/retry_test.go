@@ -121,3 +121,50 @@ func TestRetry_NotWhileARecipientIsBeingSent(t *testing.T) {
 	require.Equal(t, time.Second, f.RetryAfter)
 	require.Equal(t, store.Progress{Failed: 1, Queued: 1}, b.progress(dispatch), "as it was")
 }
+
+// Whoever has loaded another recipient of the email before the retry leaves that one, too, to
+// the new dispatch: it would find the hand-over under way, and take it for cut off.
+func TestStartAttempts_NotOfWhatWasMovedByARetry(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	e := newEmail(acme, "failed@x.yz", "queued@x.yz")
+	old := b.dispatch(e)
+	b.exec(`UPDATE recipients SET status = split_part(address, '@', 1)`)
+	seen := b.due(old, time.Now())
+	require.Len(t, seen, 1)
+	_, _, err := b.Retry(t.Context(), acme, e.ID, time.Now())
+	require.NoError(t, err)
+	numbers, err := b.StartAttempts(t.Context(), acme, seen, time.Now())
+	require.NoError(t, err)
+	require.Empty(t, numbers)
+}
+
+// The same with both at once, many times: either the retry is refused, or nothing that the old
+// dispatch has loaded is claimed by it.
+func TestRetry_BesideADelivery(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	for range 30 {
+		e := newEmail(acme, "failed@x.yz", "queued@x.yz")
+		old := b.dispatch(e)
+		b.exec(`UPDATE recipients SET status = split_part(address, '@', 1) WHERE email_id = $1`, e.ID)
+		seen := b.due(old, time.Now())
+		var claimed int
+		var refused error
+		require.NoError(t, inParallel(2, func(i int) error {
+			if i == 0 {
+				_, _, refused = b.Retry(t.Context(), acme, e.ID, time.Now())
+				return nil
+			}
+			numbers, err := b.StartAttempts(t.Context(), acme, seen, time.Now())
+			claimed = len(numbers)
+			return err
+		}))
+		if refused != nil {
+			requireFault(t, refused, fault.Conflict, "email_being_sent")
+			require.Equal(t, 1, claimed)
+			continue
+		}
+		require.Zero(t, claimed)
+	}
+}

@@ -169,6 +169,7 @@ func (s *Store) undoAttempts(ctx context.Context, tenantID string, outcomes []Ou
 	for _, o := range outcomes {
 		if o.Stopped {
 			p.Ids, p.Numbers = append(p.Ids, o.RecipientID), append(p.Numbers, int32(o.Number))
+			p.Reasons, p.Details = append(p.Reasons, o.Reason), append(p.Details, o.Reply)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(outcomes), stopped), s.q.UndoAttempts(ctx, p)

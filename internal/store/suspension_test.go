@@ -118,7 +118,7 @@ func TestSuspend_LeavesTheRestToChange(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tenant.Suspended, updated.Status)
 	require.Equal(t, flags, updated.Suspension)
-	require.NoError(t, b.Rehold(t.Context(), acme, time.Now()))
+	b.rehold(acme, time.Now())
 	listed, _, err := b.ListTenants(t.Context(), store.TenantQuery{Status: tenant.Suspended, Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, listed, 1)
@@ -208,7 +208,7 @@ func TestFinishAttempts_TakesBackWhatWasStopped(t *testing.T) {
 	}
 	require.Len(t, start(), 2)
 	outcomes := []store.Outcome{
-		{RecipientID: stopped.Recipients[0].ID, Number: 1, Stopped: true},
+		{RecipientID: stopped.Recipients[0].ID, Number: 1, Stopped: true, Reason: email.MailServerDown, Reply: "nobody answers"},
 		{RecipientID: sent.Recipients[0].ID, Number: 1, FinishedAt: time.Now(), Verdict: "accepted", Status: email.Sent},
 	}
 	require.NoError(t, b.FinishAttempts(t.Context(), other, outcomes[:1]), "another tenant's is not found")
@@ -218,6 +218,7 @@ func TestFinishAttempts_TakesBackWhatWasStopped(t *testing.T) {
 	back := b.recipient(stopped)
 	require.Equal(t, email.Queued, back.Status)
 	require.Zero(t, back.Attempts)
+	require.Equal(t, [2]string{email.MailServerDown, "nobody answers"}, [2]string{back.Reason, back.Detail})
 	require.NoError(t, b.FinishAttempts(t.Context(), acme, outcomes[:1]), "once more changes nothing")
 	require.Equal(t, map[[16]byte]int{stopped.Recipients[0].ID: 1}, start())
 }

@@ -112,6 +112,9 @@ func (s *Store) Retry(
 		if n == 0 {
 			return fault.New(fault.Conflict, "nothing_to_retry", "No recipient of the email is deferred, failed, expired or unknown.")
 		}
+		if err := w.q.TouchQueuedRecipients(ctx, db.TouchQueuedRecipientsParams{Now: now, TenantID: tenantID, EmailID: emailID}); err != nil {
+			return err
+		}
 		if sending, err := w.q.IsBeingSent(ctx, tenantID, emailID); err != nil || sending {
 			return cmp.Or(err, beingSent())
 		}
@@ -152,9 +155,10 @@ func (s *Store) changeWaiting(
 }
 
 // Rehold finds new days for the mail that a tenant has held, in order, after its limit, its
-// time zone or its rule for mail over the limit was changed.
-func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) error {
-	return s.asSender(ctx, "rehold emails", tenantID, now, func(q *db.Queries, sd *sender) error {
+// time zone or its rule for mail over the limit was changed. It gives the bulk sends that have
+// lines among it: their workflows know only the times that were.
+func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) (bulkSends []uuid.UUID, err error) {
+	err = s.asSender(ctx, "rehold emails", tenantID, now, func(q *db.Queries, sd *sender) error {
 		held, err := q.ListHeldEmails(ctx, tenantID)
 		if err != nil {
 			return err
@@ -179,8 +183,10 @@ func (s *Store) Rehold(ctx context.Context, tenantID string, now time.Time) erro
 		if err := q.SetHeldEmails(ctx, p); err != nil {
 			return err
 		}
-		return sd.reholdChunks(ctx, q, tenantID, now)
+		bulkSends, err = sd.reholdChunks(ctx, q, tenantID, now)
+		return err
 	})
+	return bulkSends, err
 }
 
 // never is when mail is released that no day has room for: a changed limit finds it a day.

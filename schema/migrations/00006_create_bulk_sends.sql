@@ -7,6 +7,7 @@ CREATE TABLE bulk_sends (
     class           text        NOT NULL,
     shared          bytea       NOT NULL,
     scheduled_at    timestamptz,
+    expires_at      timestamptz,
     chunks          integer     NOT NULL DEFAULT 0,
     accepted        integer     NOT NULL DEFAULT 0,
     rejected        integer     NOT NULL DEFAULT 0,

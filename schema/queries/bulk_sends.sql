@@ -1,7 +1,7 @@
 -- name: InsertBulkSend :execrows
 -- Nothing while another upload with the idempotency key is under way.
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at, idempotency_key)
-VALUES (@tenant_id, @id, @name, @class, @shared, @scheduled_at, @now, @now, @idempotency_key)
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, expires_at, created_at, progressed_at, idempotency_key)
+VALUES (@tenant_id, @id, @name, @class, @shared, @scheduled_at, @expires_at, @now, @now, @idempotency_key)
 ON CONFLICT (tenant_id, idempotency_key) WHERE status = 'uploading' AND idempotency_key IS NOT NULL DO NOTHING;
 
 -- name: GetUploadOfKey :one
@@ -175,7 +175,7 @@ WHERE run_id IS NULL AND status = 'uploading' AND progressed_at < @before ORDER 
 -- name: GetTenantWeight :one
 SELECT status, coalesce((settings ->> 'weight')::real, 1)::real AS weight FROM tenants WHERE id = @id;
 
--- name: LockHeldBulkSends :exec
+-- name: LockHeldBulkSends :many
 -- Bulk sends before their chunks, as everybody locks them.
 SELECT b.id FROM bulk_sends b WHERE b.tenant_id = @tenant_id AND EXISTS (
     SELECT FROM bulk_send_chunks c WHERE c.tenant_id = b.tenant_id AND c.bulk_send_id = b.id
@@ -184,7 +184,7 @@ ORDER BY b.id FOR UPDATE;
 
 -- name: ListHeldChunks :many
 -- Chunks of a tenant that are held for a day with room, in order.
-SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at
+SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at, b.expires_at
 FROM bulk_send_chunks c JOIN bulk_sends b ON b.tenant_id = c.tenant_id AND b.id = c.bulk_send_id
 WHERE c.tenant_id = @tenant_id AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL AND c.release_at > @now::timestamptz
 ORDER BY c.bulk_send_id, c.number FOR UPDATE OF c;

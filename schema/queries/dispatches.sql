@@ -42,6 +42,12 @@ SELECT tenant_id, id FROM dispatches
 WHERE finished_at IS NULL AND run_id IS NOT NULL AND id > @after AND created_at < @before
 ORDER BY id LIMIT @count;
 
+-- name: TouchDispatchRecipients :exec
+-- Whoever has loaded open recipients of a dispatch does not claim them any more; whoever has
+-- claimed one before is seen afterwards.
+UPDATE recipients r SET updated_at = @now FROM emails e
+WHERE e.dispatch_id = @id::uuid AND e.tenant_id || '' = @tenant_id::text AND r.email_id = e.id AND r.status IN ('queued', 'deferred');
+
 -- name: AbandonDispatch :one
 -- Gives emails with open recipients back to be dispatched, unless a hand-over may be under way.
 WITH busy AS (

@@ -33,16 +33,19 @@ SELECT ((
 ))::bigint AS queued;
 
 -- name: UndoAttempts :exec
--- Takes back attempts that were stopped before their hand-over, as if they had never begun.
+-- Takes back attempts that were stopped before their hand-over, as if they had never begun; a
+-- reason, if there is one, is what is waited for.
 WITH stopped AS (
-    SELECT unnest(@ids::uuid[]) AS recipient_id, unnest(@numbers::integer[]) AS number
+    SELECT unnest(@ids::uuid[]) AS recipient_id, unnest(@numbers::integer[]) AS number,
+        unnest(@reasons::text[]) AS reason, unnest(@details::text[]) AS detail
 ), undone AS (
     DELETE FROM attempts a USING stopped s
     WHERE a.recipient_id = s.recipient_id AND a.number = s.number AND a.tenant_id || '' = @tenant_id::text AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
 )
-UPDATE recipients r SET status = 'queued', attempts = r.attempts - 1, updated_at = @now
-FROM undone u
+UPDATE recipients r SET status = 'queued', attempts = r.attempts - 1, updated_at = @now,
+    reason = coalesce(nullif(s.reason, ''), r.reason), detail = coalesce(nullif(s.detail, ''), r.detail)
+FROM undone u JOIN stopped s ON s.recipient_id = u.recipient_id AND s.number = u.number
 WHERE r.id = u.recipient_id AND r.tenant_id || '' = @tenant_id::text AND r.attempts = u.number AND r.status = 'sending';
 
 -- name: ListRunningBulkSends :many

@@ -34,6 +34,11 @@ SELECT attempts FROM cancelled;
 UPDATE recipients SET status = 'queued', next_attempt_at = NULL, updated_at = @now
 WHERE tenant_id = @tenant_id AND email_id = @email_id AND status IN ('deferred', 'failed', 'expired', 'unknown');
 
+-- name: TouchQueuedRecipients :exec
+-- Whoever has loaded recipients of the email for the dispatch that it is about to leave does not
+-- claim them any more; whoever has claimed one before is seen afterwards.
+UPDATE recipients SET updated_at = @now WHERE tenant_id = @tenant_id AND email_id = @email_id AND status = 'queued';
+
 -- name: IsBeingSent :one
 SELECT EXISTS (SELECT FROM recipients WHERE tenant_id = @tenant_id AND email_id = @email_id AND status = 'sending');
 

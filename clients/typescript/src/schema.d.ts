@@ -2808,10 +2808,10 @@ export interface components {
             at: string;
             attempt?: components["schemas"]["Attempt"];
             /**
-             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
+             * @description Of a wait: for the scheduled time, a day with room, a workflow, its turn (or the rate limit), a mail server that can be reached, the next attempt, somebody to decide about an unknown outcome, or the end of the tenant's suspension
              * @enum {string}
              */
-            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "retry" | "held" | "tenant_suspended";
+            reason?: "scheduled" | "daily_limit" | "dispatch" | "turn" | "mail_server" | "retry" | "held" | "tenant_suspended";
             /** @example ada@example.com */
             recipient?: string;
             /**

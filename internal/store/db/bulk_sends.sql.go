@@ -365,8 +365,8 @@ func (q *Queries) GetWaitingChunks(ctx context.Context, tenantID string, bulkSen
 }
 
 const insertBulkSend = `-- name: InsertBulkSend :execrows
-INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, created_at, progressed_at, idempotency_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+INSERT INTO bulk_sends (tenant_id, id, name, class, shared, scheduled_at, expires_at, created_at, progressed_at, idempotency_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
 ON CONFLICT (tenant_id, idempotency_key) WHERE status = 'uploading' AND idempotency_key IS NOT NULL DO NOTHING
 `
 
@@ -377,6 +377,7 @@ type InsertBulkSendParams struct {
 	Class          string
 	Shared         []byte
 	ScheduledAt    *time.Time
+	ExpiresAt      *time.Time
 	Now            time.Time
 	IdempotencyKey *string
 }
@@ -390,6 +391,7 @@ func (q *Queries) InsertBulkSend(ctx context.Context, arg InsertBulkSendParams) 
 		arg.Class,
 		arg.Shared,
 		arg.ScheduledAt,
+		arg.ExpiresAt,
 		arg.Now,
 		arg.IdempotencyKey,
 	)
@@ -594,7 +596,7 @@ func (q *Queries) ListBulkShared(ctx context.Context, tenantID string, ids []uui
 }
 
 const listHeldChunks = `-- name: ListHeldChunks :many
-SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at
+SELECT c.bulk_send_id, c.number, c.skip, c.lines, c.usage_day, b.scheduled_at, b.expires_at
 FROM bulk_send_chunks c JOIN bulk_sends b ON b.tenant_id = c.tenant_id AND b.id = c.bulk_send_id
 WHERE c.tenant_id = $1 AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL AND c.release_at > $2::timestamptz
 ORDER BY c.bulk_send_id, c.number FOR UPDATE OF c
@@ -607,6 +609,7 @@ type ListHeldChunksRow struct {
 	Lines       int32
 	UsageDay    time.Time
 	ScheduledAt *time.Time
+	ExpiresAt   *time.Time
 }
 
 // Chunks of a tenant that are held for a day with room, in order.
@@ -626,6 +629,7 @@ func (q *Queries) ListHeldChunks(ctx context.Context, tenantID string, now time.
 			&i.Lines,
 			&i.UsageDay,
 			&i.ScheduledAt,
+			&i.ExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -779,7 +783,7 @@ func (q *Queries) LockDueChunk(ctx context.Context, arg LockDueChunkParams) (Bul
 	return i, err
 }
 
-const lockHeldBulkSends = `-- name: LockHeldBulkSends :exec
+const lockHeldBulkSends = `-- name: LockHeldBulkSends :many
 SELECT b.id FROM bulk_sends b WHERE b.tenant_id = $1 AND EXISTS (
     SELECT FROM bulk_send_chunks c WHERE c.tenant_id = b.tenant_id AND c.bulk_send_id = b.id
         AND c.held AND c.taken_at IS NULL AND c.cancelled_at IS NULL)
@@ -787,9 +791,24 @@ ORDER BY b.id FOR UPDATE
 `
 
 // Bulk sends before their chunks, as everybody locks them.
-func (q *Queries) LockHeldBulkSends(ctx context.Context, tenantID string) error {
-	_, err := q.db.Exec(ctx, lockHeldBulkSends, tenantID)
-	return err
+func (q *Queries) LockHeldBulkSends(ctx context.Context, tenantID string) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockHeldBulkSends, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setBulkSendRun = `-- name: SetBulkSendRun :exec

@@ -283,3 +283,21 @@ func (q *Queries) SetDispatchRun(ctx context.Context, arg SetDispatchRunParams) 
 	_, err := q.db.Exec(ctx, setDispatchRun, arg.RunID, arg.TenantID, arg.ID)
 	return err
 }
+
+const touchDispatchRecipients = `-- name: TouchDispatchRecipients :exec
+UPDATE recipients r SET updated_at = $1 FROM emails e
+WHERE e.dispatch_id = $2::uuid AND e.tenant_id || '' = $3::text AND r.email_id = e.id AND r.status IN ('queued', 'deferred')
+`
+
+type TouchDispatchRecipientsParams struct {
+	Now      time.Time
+	ID       uuid.UUID
+	TenantID string
+}
+
+// Whoever has loaded open recipients of a dispatch does not claim them any more; whoever has
+// claimed one before is seen afterwards.
+func (q *Queries) TouchDispatchRecipients(ctx context.Context, arg TouchDispatchRecipientsParams) error {
+	_, err := q.db.Exec(ctx, touchDispatchRecipients, arg.Now, arg.ID, arg.TenantID)
+	return err
+}

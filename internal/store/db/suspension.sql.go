@@ -160,14 +160,16 @@ func (q *Queries) SetSuspension(ctx context.Context, arg SetSuspensionParams) (T
 
 const undoAttempts = `-- name: UndoAttempts :exec
 WITH stopped AS (
-    SELECT unnest($3::uuid[]) AS recipient_id, unnest($4::integer[]) AS number
+    SELECT unnest($3::uuid[]) AS recipient_id, unnest($4::integer[]) AS number,
+        unnest($5::text[]) AS reason, unnest($6::text[]) AS detail
 ), undone AS (
     DELETE FROM attempts a USING stopped s
     WHERE a.recipient_id = s.recipient_id AND a.number = s.number AND a.tenant_id || '' = $2::text AND a.finished_at IS NULL
     RETURNING a.recipient_id, a.number
 )
-UPDATE recipients r SET status = 'queued', attempts = r.attempts - 1, updated_at = $1
-FROM undone u
+UPDATE recipients r SET status = 'queued', attempts = r.attempts - 1, updated_at = $1,
+    reason = coalesce(nullif(s.reason, ''), r.reason), detail = coalesce(nullif(s.detail, ''), r.detail)
+FROM undone u JOIN stopped s ON s.recipient_id = u.recipient_id AND s.number = u.number
 WHERE r.id = u.recipient_id AND r.tenant_id || '' = $2::text AND r.attempts = u.number AND r.status = 'sending'
 `
 
@@ -176,15 +178,20 @@ type UndoAttemptsParams struct {
 	TenantID string
 	Ids      []uuid.UUID
 	Numbers  []int32
+	Reasons  []string
+	Details  []string
 }
 
-// Takes back attempts that were stopped before their hand-over, as if they had never begun.
+// Takes back attempts that were stopped before their hand-over, as if they had never begun; a
+// reason, if there is one, is what is waited for.
 func (q *Queries) UndoAttempts(ctx context.Context, arg UndoAttemptsParams) error {
 	_, err := q.db.Exec(ctx, undoAttempts,
 		arg.Now,
 		arg.TenantID,
 		arg.Ids,
 		arg.Numbers,
+		arg.Reasons,
+		arg.Details,
 	)
 	return err
 }

@@ -316,3 +316,20 @@ func (q *Queries) StopEmail(ctx context.Context, tenantID string, iD uuid.UUID) 
 	_, err := q.db.Exec(ctx, stopEmail, tenantID, iD)
 	return err
 }
+
+const touchQueuedRecipients = `-- name: TouchQueuedRecipients :exec
+UPDATE recipients SET updated_at = $1 WHERE tenant_id = $2 AND email_id = $3 AND status = 'queued'
+`
+
+type TouchQueuedRecipientsParams struct {
+	Now      time.Time
+	TenantID string
+	EmailID  uuid.UUID
+}
+
+// Whoever has loaded recipients of the email for the dispatch that it is about to leave does not
+// claim them any more; whoever has claimed one before is seen afterwards.
+func (q *Queries) TouchQueuedRecipients(ctx context.Context, arg TouchQueuedRecipientsParams) error {
+	_, err := q.db.Exec(ctx, touchQueuedRecipients, arg.Now, arg.TenantID, arg.EmailID)
+	return err
+}
