@@ -36,7 +36,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 // engine is shared: the machines in it are expensive.
 var engine = sync.OnceValues(func() (*template.Engine, error) {
-	return template.NewEngine(template.Config{VMs: 2, Timeout: 10 * time.Second})
+	return template.NewEngine(template.Config{VMs: 2, Timeout: time.Minute})
 })
 
 // bundle is a Deliver with everything real: database, template engine, relay and inbox.

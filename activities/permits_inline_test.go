@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -35,73 +36,79 @@ func fading(n int, interval time.Duration) flow.Lease {
 
 func TestPermits_InlineTakesWhatIsOfUseAtOnce(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return fading(3, time.Hour), nil }}
-	permits := activities.NewPermits(lessor)
-	limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
-	grant, err := permits.Take(t.Context(), limitedTenant, 3, true)
-	require.NoError(t, err)
-	require.Equal(t, 1, grant.Count())
-	require.Positive(t, lessor.calls()[0].Within)
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return fading(3, time.Hour), nil }}
+		permits := activities.NewPermits(lessor)
+		limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
+		grant, err := permits.Take(t.Context(), limitedTenant, 3, true)
+		require.NoError(t, err)
+		require.Equal(t, 1, grant.Count())
+		require.Positive(t, lessor.calls()[0].Within)
 
-	grant, err = permits.Take(t.Context(), limitedTenant, 1, true)
-	require.NoError(t, err)
-	require.Zero(t, grant.Count())
-	require.WithinDuration(t, time.Now().Add(time.Hour), grant.RetryAt(), time.Second)
-	require.Len(t, lessor.calls(), 1, "another lease would not help")
+		grant, err = permits.Take(t.Context(), limitedTenant, 1, true)
+		require.NoError(t, err)
+		require.Zero(t, grant.Count())
+		require.WithinDuration(t, time.Now().Add(time.Hour), grant.RetryAt(), time.Second)
+		require.Len(t, lessor.calls(), 1, "another lease would not help")
 
-	grant, err = permits.Take(t.Context(), limitedTenant, 2, false)
-	require.NoError(t, err)
-	require.Equal(t, 2, grant.Count(), "the others are left to a delivery that may wait")
-	require.Len(t, lessor.calls(), 1)
+		grant, err = permits.Take(t.Context(), limitedTenant, 2, false)
+		require.NoError(t, err)
+		require.Equal(t, 2, grant.Count(), "the others are left to a delivery that may wait")
+		require.Len(t, lessor.calls(), 1)
+	})
 }
 
 // A Temporal that is slow does not hold up a workflow task, neither when an inline delivery
 // asks for a lease, nor when another delivery does.
 func TestPermits_InlineDoesNotWaitForALease(t *testing.T) {
 	t.Parallel()
-	lessor := waitingLessor{entered: make(chan struct{}, 2)}
-	permits := activities.NewPermits(lessor)
-	limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
-	_, err := permits.Take(t.Context(), limitedTenant, 1, true)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	<-lessor.entered
+	synctest.Test(t, func(t *testing.T) {
+		lessor := waitingLessor{entered: make(chan struct{}, 2)}
+		permits := activities.NewPermits(lessor)
+		limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
+		_, err := permits.Take(t.Context(), limitedTenant, 1, true)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		<-lessor.entered
 
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		_, err := permits.Take(ctx, limitedTenant, 1, false)
-		ended <- err
-	}()
-	<-lessor.entered
-	_, err = permits.Take(t.Context(), limitedTenant, 1, true)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Empty(t, ended, "the other one waits on")
-	cancel()
-	require.ErrorIs(t, <-ended, context.Canceled)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := permits.Take(ctx, limitedTenant, 1, false)
+			ended <- err
+		}()
+		<-lessor.entered
+		_, err = permits.Take(t.Context(), limitedTenant, 1, true)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Empty(t, ended, "the other one waits on")
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
 }
 
 // A request whose answer was not waited for is repeated as it was, and its permits are used.
 func TestPermits_AsksAgainWhatHadNoAnswer(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{lease: func(call int, in flow.LeaseInput) (flow.Lease, error) {
-		if call == 0 {
-			return flow.Lease{}, context.DeadlineExceeded
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{lease: func(call int, in flow.LeaseInput) (flow.Lease, error) {
+			if call == 0 {
+				return flow.Lease{}, context.DeadlineExceeded
+			}
+			return slotsAt(in.Want, time.Now(), time.Minute), nil
+		}}
+		permits := activities.NewPermits(lessor)
+		limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
+		_, err := permits.Take(t.Context(), limitedTenant, 2, true)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		for range 2 {
+			grant, err := permits.Take(t.Context(), limitedTenant, 2, false)
+			require.NoError(t, err)
+			require.Equal(t, 2, grant.Count())
 		}
-		return slotsAt(in.Want, time.Now(), time.Minute), nil
-	}}
-	permits := activities.NewPermits(lessor)
-	limitedTenant := tenant.Tenant{ID: acme, Settings: limited()}
-	_, err := permits.Take(t.Context(), limitedTenant, 2, true)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	for range 2 {
-		grant, err := permits.Take(t.Context(), limitedTenant, 2, false)
-		require.NoError(t, err)
-		require.Equal(t, 2, grant.Count())
-	}
-	asked := lessor.calls()
-	require.Len(t, asked, 3)
-	require.Equal(t, asked[0], asked[1])
-	require.NotEqual(t, asked[1].RequestID, asked[2].RequestID)
+		asked := lessor.calls()
+		require.Len(t, asked, 3)
+		require.Equal(t, asked[0], asked[1])
+		require.NotEqual(t, asked[1].RequestID, asked[2].RequestID)
+	})
 }
 
 // Many small deliveries share leases while there are permits to spare, and ask for what they
@@ -114,24 +121,26 @@ func TestPermits_SmallDeliveriesShareLeases(t *testing.T) {
 	}{"permits to spare": {-time.Second, 10}, "all are taken": {time.Second, 200}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lessor := &fakeLessor{lease: func(_ int, in flow.LeaseInput) (flow.Lease, error) {
-				lease := slotsAt(in.Want, time.Now(), time.Minute)
-				lease.RetryAt = time.Now().Add(tc.retryIn)
-				return lease, nil
-			}}
-			permits := activities.NewPermits(lessor)
-			for range 200 {
-				grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, true)
-				require.NoError(t, err)
-				require.Equal(t, 1, grant.Count())
-			}
-			asked := 0
-			for _, in := range lessor.calls() {
-				asked += in.Want
-			}
-			require.LessOrEqual(t, len(lessor.calls()), tc.atMost)
-			require.GreaterOrEqual(t, asked, 200)
-			require.LessOrEqual(t, asked, 400, "not much more than is taken")
+			synctest.Test(t, func(t *testing.T) {
+				lessor := &fakeLessor{lease: func(_ int, in flow.LeaseInput) (flow.Lease, error) {
+					lease := slotsAt(in.Want, time.Now(), time.Minute)
+					lease.RetryAt = time.Now().Add(tc.retryIn)
+					return lease, nil
+				}}
+				permits := activities.NewPermits(lessor)
+				for range 200 {
+					grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, true)
+					require.NoError(t, err)
+					require.Equal(t, 1, grant.Count())
+				}
+				asked := 0
+				for _, in := range lessor.calls() {
+					asked += in.Want
+				}
+				require.LessOrEqual(t, len(lessor.calls()), tc.atMost)
+				require.GreaterOrEqual(t, asked, 200)
+				require.LessOrEqual(t, asked, 400, "not much more than is taken")
+			})
 		})
 	}
 }
@@ -180,10 +189,10 @@ func TestDeliver_InlinePutsBackWhatLapses(t *testing.T) {
 	b := newBundle(t, limited())
 	b.Turns = activities.NewTurns(1)
 	require.NoError(t, b.Turns.Wait(t.Context(), "other", 1)) // until the permit has lapsed
-	const slack = 50 * time.Millisecond
+	const slack = 300 * time.Millisecond
 	b.Permits = activities.NewPermits(&fakeLessor{lease: func(call int, _ flow.LeaseInput) (flow.Lease, error) {
 		if call == 0 {
-			time.AfterFunc(3*slack, b.Turns.Done)
+			time.AfterFunc(2*slack, b.Turns.Done)
 			return slotsAt(1, time.Now(), slack), nil
 		}
 		return flow.Lease{RetryAt: time.Now().Add(time.Hour)}, nil
@@ -203,7 +212,7 @@ func TestDeliver_GoesOnWhenThereAreMorePermits(t *testing.T) {
 	b := newBundle(t, limited())
 	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
 		lease := slotsAt(2, time.Now(), time.Minute)
-		lease.RetryAt = time.Now().Add(100 * time.Millisecond)
+		lease.RetryAt = time.Now().Add(400 * time.Millisecond)
 		return lease, nil
 	}}
 	b.Permits = activities.NewPermits(lessor)

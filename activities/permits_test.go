@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -31,117 +32,131 @@ func slotsAt(n int, at time.Time, slack time.Duration) flow.Lease {
 
 func TestPermits_NoLimitAsksNobody(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{} // would panic
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme}, 1000, false)
-	require.NoError(t, err)
-	require.Equal(t, 1000, grant.Count())
-	for range 1000 {
-		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
-	}
-	require.Empty(t, lessor.calls())
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{} // would panic
+		grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme}, 1000, false)
+		require.NoError(t, err)
+		require.Equal(t, 1000, grant.Count())
+		for range 1000 {
+			require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+		}
+		require.Empty(t, lessor.calls())
+	})
 }
 
 func TestPermits_SharesALease(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(10, time.Now(), time.Minute), nil }}
-	permits := activities.NewPermits(lessor)
-	acmeTenant := tenant.Tenant{ID: acme, Version: 7, Settings: limited()}
-	for range 2 { // the lessor gave more than were asked for
-		grant, err := permits.Take(t.Context(), acmeTenant, 5, false)
-		require.NoError(t, err)
-		require.Equal(t, 5, grant.Count())
-	}
-	asked := lessor.calls()
-	require.Len(t, asked, 1)
-	require.Equal(t, 5, asked[0].Want)
-	require.Equal(t, int64(7), asked[0].Version)
-	require.Equal(t, acmeTenant.Settings.Rate(), asked[0].Rate)
-	require.NotEmpty(t, asked[0].RequestID)
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(10, time.Now(), time.Minute), nil }}
+		permits := activities.NewPermits(lessor)
+		acmeTenant := tenant.Tenant{ID: acme, Version: 7, Settings: limited()}
+		for range 2 { // the lessor gave more than were asked for
+			grant, err := permits.Take(t.Context(), acmeTenant, 5, false)
+			require.NoError(t, err)
+			require.Equal(t, 5, grant.Count())
+		}
+		asked := lessor.calls()
+		require.Len(t, asked, 1)
+		require.Equal(t, 5, asked[0].Want)
+		require.Equal(t, int64(7), asked[0].Version)
+		require.Equal(t, acmeTenant.Settings.Rate(), asked[0].Rate)
+		require.NotEmpty(t, asked[0].RequestID)
 
-	_, err := permits.Take(t.Context(), tenant.Tenant{ID: "other", Settings: limited()}, 1, false)
-	require.NoError(t, err)
-	require.Len(t, lessor.calls(), 2, "another tenant has another lease")
+		_, err := permits.Take(t.Context(), tenant.Tenant{ID: "other", Settings: limited()}, 1, false)
+		require.NoError(t, err)
+		require.Len(t, lessor.calls(), 2, "another tenant has another lease")
+	})
 }
 
 func TestPermits_OneRequestAtATime(t *testing.T) {
 	t.Parallel()
-	entered, leave := make(chan struct{}, 2), make(chan struct{})
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
-		entered <- struct{}{}
-		<-leave
-		return slotsAt(8, time.Now(), time.Minute), nil
-	}}
-	permits := activities.NewPermits(lessor)
-	var group sync.WaitGroup
-	counts := make(chan int, 2)
-	for range 2 {
-		group.Go(func() {
-			grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 4, false)
-			if err == nil {
-				counts <- grant.Count()
-			}
-		})
-	}
-	<-entered
-	close(leave)
-	group.Wait()
-	require.Equal(t, []int{4, 4}, []int{<-counts, <-counts})
-	require.Len(t, lessor.calls(), 1, "the second delivery took from the first one's lease")
+	synctest.Test(t, func(t *testing.T) {
+		entered, leave := make(chan struct{}, 2), make(chan struct{})
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
+			entered <- struct{}{}
+			<-leave
+			return slotsAt(8, time.Now(), time.Minute), nil
+		}}
+		permits := activities.NewPermits(lessor)
+		var group sync.WaitGroup
+		counts := make(chan int, 2)
+		for range 2 {
+			group.Go(func() {
+				grant, err := permits.Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 4, false)
+				if err == nil {
+					counts <- grant.Count()
+				}
+			})
+		}
+		<-entered
+		close(leave)
+		group.Wait()
+		require.Equal(t, []int{4, 4}, []int{<-counts, <-counts})
+		require.Len(t, lessor.calls(), 1, "the second delivery took from the first one's lease")
+	})
 }
 
 func TestPermits_ReplacesLapsedSlots(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{lease: func(call int, _ flow.LeaseInput) (flow.Lease, error) {
-		if call == 0 { // good when it is taken, lapsed when it is used
-			return slotsAt(2, time.Now(), 20*time.Millisecond), nil
-		}
-		return slotsAt(1, time.Now(), time.Minute), nil
-	}}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 2, false)
-	require.NoError(t, err)
-	require.Equal(t, 2, grant.Count())
-	<-time.After(25 * time.Millisecond) // the process is late
-	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
-	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
-	asked := lessor.calls()
-	require.Len(t, asked, 3)
-	require.Equal(t, []int{2, 1, 1}, []int{asked[0].Want, asked[1].Want, asked[2].Want})
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{lease: func(call int, _ flow.LeaseInput) (flow.Lease, error) {
+			if call == 0 { // good when it is taken, lapsed when it is used
+				return slotsAt(2, time.Now(), 20*time.Millisecond), nil
+			}
+			return slotsAt(1, time.Now(), time.Minute), nil
+		}}
+		grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 2, false)
+		require.NoError(t, err)
+		require.Equal(t, 2, grant.Count())
+		<-time.After(25 * time.Millisecond) // the process is late
+		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+		asked := lessor.calls()
+		require.Len(t, asked, 3)
+		require.Equal(t, []int{2, 1, 1}, []int{asked[0].Want, asked[1].Want, asked[2].Want})
+	})
 }
 
 func TestPermits_WaitsForTheSlot(t *testing.T) {
 	t.Parallel()
-	opens := time.Now().Add(30 * time.Millisecond)
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(1, opens, time.Minute), nil }}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
-	require.NoError(t, err)
-	require.NoError(t, grant.Wait(t.Context(), anyTurn()))
-	require.False(t, time.Now().Before(opens))
+	synctest.Test(t, func(t *testing.T) {
+		opens := time.Now().Add(30 * time.Millisecond)
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(1, opens, time.Minute), nil }}
+		grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
+		require.NoError(t, err)
+		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+		require.False(t, time.Now().Before(opens))
+	})
 }
 
 func TestPermits_GateKeepsSpacing(t *testing.T) {
 	t.Parallel()
-	rate, burst := 100, 1 // one in 10 ms, whatever the slots say
-	settings := tenant.Settings{RateLimit: &rate, RateLimitPer: "second", Burst: &burst}
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(6, time.Now(), time.Minute), nil }}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: settings}, 6, false)
-	require.NoError(t, err)
-	started := time.Now()
-	for range 6 {
-		require.NoError(t, grant.Wait(t.Context(), anyTurn()))
-	}
-	require.GreaterOrEqual(t, time.Since(started), 50*time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		rate, burst := 100, 1 // one in 10 ms, whatever the slots say
+		settings := tenant.Settings{RateLimit: &rate, RateLimitPer: "second", Burst: &burst}
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) { return slotsAt(6, time.Now(), time.Minute), nil }}
+		grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: settings}, 6, false)
+		require.NoError(t, err)
+		started := time.Now()
+		for range 6 {
+			require.NoError(t, grant.Wait(t.Context(), anyTurn()))
+		}
+		require.GreaterOrEqual(t, time.Since(started), 50*time.Millisecond)
+	})
 }
 
 func TestPermits_WaitEndsWithTheContext(t *testing.T) {
 	t.Parallel()
-	lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
-		return slotsAt(1, time.Now().Add(time.Hour), time.Minute), nil
-	}}
-	grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, grant.Wait(ctx, anyTurn()), context.Canceled)
+	synctest.Test(t, func(t *testing.T) {
+		lessor := &fakeLessor{lease: func(int, flow.LeaseInput) (flow.Lease, error) {
+			return slotsAt(1, time.Now().Add(time.Hour), time.Minute), nil
+		}}
+		grant, err := activities.NewPermits(lessor).Take(t.Context(), tenant.Tenant{ID: acme, Settings: limited()}, 1, false)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, grant.Wait(ctx, anyTurn()), context.Canceled)
+	})
 }
 
 func TestDeliver_GrantOfLessThanWanted(t *testing.T) {

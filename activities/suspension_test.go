@@ -113,11 +113,12 @@ func TestDeliver_FenceStopsWhatIsUnderWay(t *testing.T) {
 		emails[i] = newEmail("ada@example.com")
 	}
 	in := b.dispatch(emails...)
+	began := time.Now()
 	result := b.deliver(in)
 	require.Equal(t, 1, result.Sent)
 	require.Equal(t, 29, result.Queued)
 	require.Equal(t, activities.ReasonSuspended, result.Reason)
-	require.WithinDuration(t, time.Now(), result.NextAt, 10*time.Second, "it looks whether the tenant was resumed meanwhile")
+	require.WithinRange(t, result.NextAt, began, time.Now().Add(time.Second), "it looks whether the tenant was resumed meanwhile")
 	require.EqualValues(t, 1, server.taken.Load())
 	tried := 0
 	for _, e := range emails {
@@ -146,10 +147,10 @@ func TestFence_Watch(t *testing.T) {
 	}()
 	in := b.dispatch(newEmail("ada@example.com"))
 	b.suspend(false)
-	require.Eventually(t, func() bool { return b.Fence.Stops(acme) }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.Fence.Stops(acme) }, time.Minute, 10*time.Millisecond)
 	require.Equal(t, 1, b.deliver(in).Queued)
 	b.resume()
-	require.Eventually(t, func() bool { return !b.Fence.Stops(acme) }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !b.Fence.Stops(acme) }, time.Minute, 10*time.Millisecond)
 	require.Equal(t, 1, b.deliver(in).Sent)
 	cancel()
 	<-ended

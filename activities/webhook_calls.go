@@ -24,7 +24,7 @@ type calls struct {
 	reached  uuid.UUID // the cursor when all are done
 	hold     atomic.Bool
 	streak   atomic.Int64 // failures one after another, those that are not settled yet among them
-	written  uuid.UUID // the cursor as it is in the database
+	written  uuid.UUID    // the cursor as it is in the database
 	good     int
 	bad      int
 	rest     time.Duration

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 // engine is shared: the machines in it are expensive.
 var engine = sync.OnceValues(func() (*template.Engine, error) {
-	return template.NewEngine(template.Config{VMs: 2, Timeout: 10 * time.Second})
+	return template.NewEngine(template.Config{VMs: 2, Timeout: time.Minute})
 })
 
 // masterKeys seal the secrets of all tests.

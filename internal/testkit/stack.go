@@ -46,32 +46,62 @@ type Stack struct {
 	Database *postgres.Server
 	Temporal *devstack.Temporal
 	Inbox    *inbox.Inbox
+	Name     string // of its database and of its Temporal namespace
 	Key      string // operator key
 	URL      string // of the API
 	Master   string // key that secrets are encrypted with
 	ports    struct{ database, api, temporal, ui int }
+	host     *Stack // whose database server and Temporal it uses; nil: its own
+	guests   atomic.Int64
 }
 
 // NewStack starts database, Temporal and inbox.
 func NewStack(dir string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	s := &Stack{Dir: dir, Key: apikey.New(apikey.Operator).Text(), Master: keyring.NewKey()}
-	s.ports.database, s.ports.api, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort(), freePort()
-	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
+	s := blank(dir, flow.Namespace)
+	s.ports.database, s.ports.temporal, s.ports.ui = freePort(), freePort(), freePort()
 	if err := s.StartDatabase(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.Database.CreateDatabase(ctx, "mailtura"); err != nil {
 		return nil, err
 	}
 	if err := s.StartTemporal(ctx); err != nil {
 		return nil, err
 	}
-	var err error
-	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
-	return s, err
+	return s, s.furnish(ctx)
 }
+
+// Beside makes another installation on the database server and the Temporal of this one, with
+// a database and a namespace of its own: for a test that kills or configures only Mailtura.
+// Starting those two takes a machine longer than most tests.
+func (s *Stack) Beside(dir string) (*Stack, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	guest := blank(dir, fmt.Sprintf("%s-%d", s.Name, s.guests.Add(1)))
+	guest.host, guest.Database, guest.Temporal = s, s.Database, s.Temporal
+	if err := guest.prepareNamespace(ctx); err != nil {
+		return nil, err
+	}
+	return guest, guest.furnish(ctx)
+}
+
+func blank(dir, name string) *Stack {
+	s := &Stack{Dir: dir, Name: name, Key: apikey.New(apikey.Operator).Text(), Master: keyring.NewKey()}
+	s.ports.api = freePort()
+	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.api)
+	return s
+}
+
+// furnish makes its database, and starts its inbox.
+func (s *Stack) furnish(ctx context.Context) (err error) {
+	if err := s.Database.CreateDatabase(ctx, s.Name); err != nil {
+		return err
+	}
+	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
+	return err
+}
+
+// DatabaseURL is the URL of its database.
+func (s *Stack) DatabaseURL() string { return s.Database.URL(s.Name) }
 
 // StartDatabase starts the database on its data, with fsync; NewStack has done it once.
 func (s *Stack) StartDatabase(ctx context.Context) error {
@@ -96,11 +126,14 @@ func (s *Stack) StartTemporal(ctx context.Context) error {
 	return err
 }
 
-// Stop stops what NewStack started.
+// Stop stops what was started for it.
 func (s *Stack) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = s.Inbox.Close(ctx)
+	if s.host != nil {
+		return
+	}
 	_ = s.Temporal.Stop(ctx)
 	_ = s.Database.Stop(ctx)
 }
@@ -152,7 +185,7 @@ func (s *Stack) Launch(role string, env ...string) (*Process, error) {
 // Environment is what a program needs to find the installation.
 func (s *Stack) Environment() []string {
 	return append(os.Environ(),
-		"DATABASE_URL="+s.Database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
+		"DATABASE_URL="+s.DatabaseURL(), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Name, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
 		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
 		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
 		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "MAILTURA_PUBLIC_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),

@@ -94,9 +94,7 @@ func TestBulkSend_PausedAndResumed(t *testing.T) {
 // the most what was in flight.
 func TestChaos_BulkSendSurvivesAKill(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	serve, err := s.Launch("serve")
 	require.NoError(t, err)
 	t.Cleanup(serve.Stop)

@@ -14,7 +14,6 @@ import (
 	"go.temporal.io/sdk/client"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
-	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/id"
 )
 
@@ -26,10 +25,10 @@ func perSecond(n int64) mailtura.Settings {
 // workflows counts the workflows that a query of Temporal finds.
 func (s *stack) workflows(t *testing.T, query string) int64 {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: s.Temporal.Address, Namespace: flow.Namespace})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal.Address, Namespace: s.Name})
 	require.NoError(t, err)
 	defer c.Close()
-	answer, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: flow.Namespace, Query: query})
+	answer, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.Name, Query: query})
 	require.NoError(t, err)
 	return answer.GetCount()
 }
@@ -37,7 +36,7 @@ func (s *stack) workflows(t *testing.T, query string) int64 {
 // number asks the database for one.
 func (s *stack) number(t *testing.T, sql string, args ...any) (n int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), s.Database.URL("mailtura"))
+	conn, err := pgx.Connect(t.Context(), s.DatabaseURL())
 	require.NoError(t, err)
 	defer conn.Close(t.Context()) //nolint:errcheck // a test's connection
 	require.NoError(t, conn.QueryRow(t.Context(), sql, args...).Scan(&n))
@@ -144,7 +143,7 @@ func requireOnce(t *testing.T, each map[string]int, n, cutOff int) {
 // is repeated with its key, and every line arrives.
 func TestChaos_BulkSend(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
+	s, err := newStack(t.TempDir()) // its Temporal is killed
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	api, err := s.Launch("apiserver")

@@ -79,9 +79,7 @@ func TestConfiguration_AppliedByTwoAtOnce(t *testing.T) {
 // A server that is started with a file applies it, and does not start with one that is wrong.
 func TestConfiguration_AtStart(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	file := configured(t, "acme-corp")
 	api, err := s.Launch("serve", "MAILTURA_CONFIG="+file)
 	require.NoError(t, err)

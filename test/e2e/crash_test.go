@@ -20,9 +20,7 @@ import (
 // answer for the same email.
 func TestIdempotency_SurvivesACrash(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	api, err := s.Launch("serve")
 	require.NoError(t, err)
 	t.Cleanup(func() { api.Stop() })
@@ -109,9 +107,7 @@ func (c *cutter) serve(client net.Conn) {
 // retry sends it, under the same Message-ID.
 func TestRetry_OfAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	relay := newCutter(t, s.Inbox.SMTPAddr())
 	api, err := s.Launch("serve", "MAILTURA_SMTP_RELAY=smtp://"+relay.listener.Addr().String())
 	require.NoError(t, err)

@@ -52,9 +52,7 @@ func TestDocs(t *testing.T) {
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			s, err := newStack(t.TempDir())
-			require.NoError(t, err)
-			t.Cleanup(s.Stop)
+			s := beside(t)
 			api, err := s.Launch("serve")
 			require.NoError(t, err)
 			t.Cleanup(api.Stop)

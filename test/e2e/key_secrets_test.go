@@ -22,7 +22,6 @@ import (
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
 	"github.com/mailtura/mailtura/internal/apikey"
-	"github.com/mailtura/mailtura/internal/flow"
 )
 
 // second starts another API process on the installation, and gives its address.
@@ -103,9 +102,7 @@ func TestKeys_NetworksAndAttempts(t *testing.T) {
 // No key is in a log, in a trace or in Temporal, wherever it was put.
 func TestKeys_AreInNoLog(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	received := &spans{}
 	otlp := httptest.NewServer(received)
 	t.Cleanup(otlp.Close)
@@ -214,10 +211,10 @@ func (s *spans) text(t *testing.T) (all []byte) {
 // histories are those of all workflows, with what is shown of them.
 func (s *stack) histories(t *testing.T) (all []byte) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: s.Temporal.Address, Namespace: flow.Namespace})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal.Address, Namespace: s.Name})
 	require.NoError(t, err)
 	defer c.Close()
-	list, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: flow.Namespace, PageSize: 1000})
+	list, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: s.Name, PageSize: 1000})
 	require.NoError(t, err)
 	require.NotEmpty(t, list.GetExecutions())
 	for _, execution := range list.GetExecutions() {

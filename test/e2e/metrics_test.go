@@ -28,7 +28,7 @@ func TestMetrics_BeforeAndAfterTheRollUp(t *testing.T) {
 	require.EqualValues(t, 2, total(nil)[0].Sent)
 	require.InDelta(t, 1, *total(nil)[0].DeliveryRate, 0)
 
-	conn, err := pgx.Connect(t.Context(), shared.Database.URL("mailtura"))
+	conn, err := pgx.Connect(t.Context(), shared.DatabaseURL())
 	require.NoError(t, err)
 	defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
 	require.Eventually(t, func() bool {

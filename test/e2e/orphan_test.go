@@ -9,7 +9,6 @@ import (
 	"go.temporal.io/sdk/client"
 
 	mailtura "github.com/mailtura/mailtura/clients/go"
-	"github.com/mailtura/mailtura/internal/flow"
 )
 
 // Somebody terminates the workflow of an email that waits to be tried again: the email goes
@@ -29,7 +28,7 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 		return before != nil
 	}, 30*time.Second, 100*time.Millisecond)
 
-	temporal, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
+	temporal, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: shared.Name})
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
 	require.NoError(t, temporal.TerminateWorkflow(t.Context(), before.Id, "", "by hand"))

@@ -18,9 +18,7 @@ const marker = "zq7xkvw"
 // with templates and without, bulk sends, failures, webhooks, a suspension, a restored tenant and a deleted one.
 func TestHistories_HaveNothingPersonal(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	api, err := s.Launch("serve")
 	require.NoError(t, err)
 	t.Cleanup(api.Stop)

@@ -117,7 +117,7 @@ func recordWebhook(t *testing.T) {
 // ended reports whether a workflow runs no more.
 func ended(t *testing.T, workflowID string) bool {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
+	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: shared.Name})
 	require.NoError(t, err)
 	defer c.Close()
 	description, err := c.DescribeWorkflowExecution(t.Context(), workflowID, "")
@@ -128,7 +128,7 @@ func ended(t *testing.T, workflowID string) bool {
 // record reads the history of a workflow as it is now.
 func record(t *testing.T, name, workflowID string) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: flow.Namespace})
+	c, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: shared.Name})
 	require.NoError(t, err)
 	defer c.Close()
 	var h history.History

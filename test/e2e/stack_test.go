@@ -24,6 +24,15 @@ func newStack(dir string) (*stack, error) {
 	return &stack{s}, err
 }
 
+// beside is an installation of the test's own on the shared one's database server and Temporal.
+func beside(t *testing.T) *stack {
+	t.Helper()
+	own, err := shared.Beside(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(own.Stop)
+	return &stack{own}
+}
+
 // shared is the installation of the tests that kill nothing; TestMain starts and stops it.
 var shared *stack
 
@@ -86,7 +95,9 @@ func (s *stack) newTenant(t testing.TB, settings mailtura.Settings) (id string, 
 	created, err := operator.CreateTenantWithResponse(t.Context(), nil, mailtura.CreateTenant{Name: id, Domain: "acme.com", Settings: &settings})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, created.StatusCode(), string(created.Body))
-	require.Equal(t, mailtura.TenantStatus("active"), created.JSON201.Status)
+	if created.JSON201.Status != "active" { // after 2 seconds the API answers that it is not yet
+		s.awaitTenant(t, id, "active")
+	}
 	return id, s.client(t, s.newKey(t, id), "")
 }
 

@@ -50,7 +50,7 @@ func (s *stack) resume(t *testing.T, tenant string) {
 	require.Equal(t, http.StatusOK, answer.StatusCode(), string(answer.Body))
 }
 
-func (s *stack) awaitTenant(t *testing.T, tenant, status string) {
+func (s *stack) awaitTenant(t testing.TB, tenant, status string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		answer, err := s.client(t, s.Key, "").GetTenantWithResponse(t.Context(), tenant, nil)
@@ -122,9 +122,7 @@ func TestSuspend_Drain(t *testing.T) {
 // Neither the suspension nor its end is lost with the process that made it.
 func TestSuspend_SurvivesKills(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	serve, err := s.Launch("serve")
 	require.NoError(t, err)
 	t.Cleanup(func() { serve.Stop() })

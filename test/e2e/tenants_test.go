@@ -96,7 +96,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 // requireNoRows looks in every table that has a tenant.
 func requireNoRows(t *testing.T, tenantID string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), shared.Database.URL("mailtura"))
+	conn, err := pgx.Connect(t.Context(), shared.DatabaseURL())
 	require.NoError(t, err)
 	defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
 	rows, err := conn.Query(t.Context(), `SELECT table_name FROM information_schema.columns

@@ -69,9 +69,7 @@ func attribute(span *tracepb.Span, key string) string {
 // and each of its spans says whose it is.
 func TestTrace_FromRequestToSMTP(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	received := &spans{}
 	otlp := httptest.NewServer(received)
 	t.Cleanup(otlp.Close)

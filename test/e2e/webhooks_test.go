@@ -169,9 +169,7 @@ func TestWebhooks_ASlowOneDelaysNoOther(t *testing.T) {
 // comes again, under the same id.
 func TestWebhooks_WorkerIsKilled(t *testing.T) {
 	t.Parallel()
-	s, err := newStack(t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(s.Stop)
+	s := beside(t)
 	api, err := s.Launch("apiserver")
 	require.NoError(t, err)
 	t.Cleanup(api.Stop)
