@@ -63,7 +63,7 @@ func TestBulkSend_PausedAndResumed(t *testing.T) {
 	t.Parallel()
 	_, c := shared.newTenant(t, mailtura.Settings{RateLimit: ptr(int64(400)), RateLimitPer: ptr(mailtura.SettingsRateLimitPer("second"))})
 	domain := fmt.Sprintf("bulk%d.example.com", time.Now().UnixNano())
-	const n = 3000
+	const n = 5000
 	accepted := upload(t, c, lines(domain, n))
 	require.EqualValues(t, n, accepted.Accepted)
 	require.Eventually(t, func() bool { return bulkSend(t, c, accepted.Id).Progress.Sent > 0 }, 60*time.Second, 50*time.Millisecond)

@@ -81,7 +81,7 @@ func TestBulkSend_CancelledUnderWay(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return shared.workflows(t, ofIt+" AND WorkflowType = 'SendEmails' AND ExecutionStatus = 'Completed'") == int64(chunks) &&
 			shared.workflows(t, ofIt+" AND ExecutionStatus = 'Completed'") == int64(chunks)+1
-	}, 40*time.Second, 200*time.Millisecond, "the workflows of its chunks, and its own, end")
+	}, 60*time.Second, 200*time.Millisecond, "the workflows of its chunks, and its own, end")
 	after := bulkSend(t, c, accepted.Id)
 	require.EqualValues(t, n, after.Progress.Sent+after.Progress.Cancelled)
 	require.Less(t, after.Progress.Sent, int64(n/2))
@@ -110,7 +110,7 @@ func TestBulkSend_UploadBreaksOff(t *testing.T) {
 		first, err = uploadOnce(t, c, "news", bytes.NewReader(all))
 		require.NoError(t, err)
 		return first.StatusCode() == http.StatusAccepted
-	}, 20*time.Second, 100*time.Millisecond, "once the server knows that the other one has ended")
+	}, 60*time.Second, 100*time.Millisecond, "once the server knows that the other one has ended")
 	again, err := uploadOnce(t, c, "news", bytes.NewReader(all))
 	require.NoError(t, err)
 	require.Equal(t, "true", again.HTTPResponse.Header.Get("Idempotency-Replayed"))

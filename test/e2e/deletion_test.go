@@ -78,11 +78,11 @@ func (s *stack) awaitDeleted(t *testing.T, id string, rows map[string]int64) {
 // In the grace nothing of a tenant leaves and nothing is lost; restored, it goes on as if nothing had been.
 func TestDeleteTenant_RestoredInTheGrace(t *testing.T) {
 	t.Parallel()
-	tenant, c := shared.newTenant(t, paced(20))
+	tenant, c := shared.newTenant(t, paced(10))
 	domain := domainOf(t)
 	const count = 100
 	ids := backlog(t, c, domain, count)
-	shared.await(t, domain, 5, 30*time.Second)
+	shared.await(t, domain, 5, 60*time.Second)
 	began := time.Now()
 	d := shared.remove(t, tenant, "1h")
 	require.EqualValues(t, "scheduled", d.Status)
@@ -111,7 +111,7 @@ func TestDeleteTenant_RestoredInTheGrace(t *testing.T) {
 func TestDeleteTenant_GraceEnds(t *testing.T) {
 	t.Parallel()
 	tenant, c := shared.newTenant(t, mailtura.Settings{})
-	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 30*time.Second)
+	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 60*time.Second)
 	d := shared.remove(t, tenant, "1h")
 	require.Equal(t, d.Id, shared.remove(t, tenant, "1s").Id)
 	shared.awaitDeleted(t, d.Id, map[string]int64{"emails": 1, "attempts": 1, "tenants": 1})

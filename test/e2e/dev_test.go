@@ -90,7 +90,7 @@ func requireEnded(t *testing.T, pids []int) {
 			}
 		}
 		return true
-	}, 30*time.Second, 50*time.Millisecond, "processes %v end", pids)
+	}, 60*time.Second, 50*time.Millisecond, "processes %v end", pids)
 }
 
 // A second start has everything of the first, also when the first was killed, and a
@@ -105,7 +105,7 @@ func TestDev_KeepsDataAndLeavesNothing(t *testing.T) {
 	}
 	tenant, c := s.newTenant(t, mailtura.Settings{})
 	accepted := send(t, c, mailtura.SendEmail{To: to("ada@example.com"), Subject: ptr("Hi"), Text: ptr("Hi")})
-	awaitStatus(t, c, accepted.Id, "sent", 20*time.Second)
+	awaitStatus(t, c, accepted.Id, "sent", 60*time.Second)
 	running := children(t, first.Cmd.Process.Pid)
 	require.Len(t, running, 2, "PostgreSQL and Temporal")
 	first.Kill()

@@ -37,7 +37,7 @@ func (s *stack) second(t *testing.T, env ...string) (address string) {
 	require.Eventually(t, func() bool {
 		answer, err := http.Get("http://" + address + "/readyz")
 		return err == nil && answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 60*time.Second, 50*time.Millisecond)
 	return "http://" + address
 }
 
@@ -70,7 +70,7 @@ func TestKeys_RevokedOnEveryProcess(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, revoked.StatusCode())
 	began := time.Now()
-	require.Eventually(t, func() bool { return status(t, other, made.JSON201.Key, "") == http.StatusUnauthorized }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return status(t, other, made.JSON201.Key, "") == http.StatusUnauthorized }, 60*time.Second, 5*time.Millisecond)
 	t.Logf("refused by the other process after %s", time.Since(began))
 }
 
@@ -94,7 +94,7 @@ func TestKeys_NetworksAndAttempts(t *testing.T) {
 	unbounded := shared.newKey(t, tenant)
 	require.Eventually(t, func() bool {
 		return status(t, proxied, apikey.New(apikey.Tenant).Text(), "192.0.2.66") == http.StatusTooManyRequests
-	}, 30*time.Second, time.Millisecond)
+	}, 60*time.Second, time.Millisecond)
 	require.Equal(t, http.StatusOK, status(t, proxied, unbounded, "192.0.2.67"))
 	require.Equal(t, http.StatusOK, status(t, proxied, unbounded, "192.0.2.66"), "it was right before")
 }
@@ -114,7 +114,7 @@ func TestKeys_AreInNoLog(t *testing.T) {
 	key := s.newKey(t, tenant)
 	misplaced := misplaceKeys(t, s.URL, key, s.Key, tenant)
 	send(t, c, mailtura.SendEmail{To: to("x@example.com"), Subject: ptr("Hi"), Text: ptr("Hi")})
-	s.await(t, "x@example.com", 1, 30*time.Second)
+	s.await(t, "x@example.com", 1, 60*time.Second)
 	process.Stop() // and so flush
 
 	everything := map[string][]byte{"traces": received.text(t), "Temporal": s.histories(t)}

@@ -49,6 +49,6 @@ func TestKeys_OnTheCommandLine(t *testing.T) {
 	}
 	require.NotEmpty(t, id)
 	shared.keys(t, "revoke-operator", id)
-	require.Eventually(t, func() bool { return list() == http.StatusUnauthorized }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return list() == http.StatusUnauthorized }, 60*time.Second, 50*time.Millisecond)
 	require.Contains(t, shared.keys(t, "list-operators"), id, "it is still listed")
 }

@@ -24,7 +24,7 @@ func TestMetrics_BeforeAndAfterTheRollUp(t *testing.T) {
 		return answer.JSON200.Items
 	}
 	require.EqualValues(t, 2, total(nil)[0].Accepted)
-	awaitStatus(t, c, sent.Id, "sent", 20*time.Second)
+	awaitStatus(t, c, sent.Id, "sent", 60*time.Second)
 	require.EqualValues(t, 2, total(nil)[0].Sent)
 	require.InDelta(t, 1, *total(nil)[0].DeliveryRate, 0)
 
@@ -36,7 +36,7 @@ func TestMetrics_BeforeAndAfterTheRollUp(t *testing.T) {
 		require.NoError(t, conn.QueryRow(t.Context(), `SELECT coalesce(sum(sent), 0) FROM metrics
 			WHERE tenant_id = $1 AND dimension = 'total' AND grain = 'quarter'`, id).Scan(&rolled))
 		return rolled == 2
-	}, 30*time.Second, 100*time.Millisecond)
+	}, 60*time.Second, 100*time.Millisecond)
 	require.EqualValues(t, 2, total(nil)[0].Accepted)
 	require.EqualValues(t, 2, total(nil)[0].Sent)
 	tags := total(ptr(mailtura.GetMetricsParamsGroupBy("tag")))

@@ -18,7 +18,7 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 	id, c := shared.newTenant(t, mailtura.Settings{RateLimit: ptr(int64(1)), RateLimitPer: ptr(mailtura.SettingsRateLimitPer("hour")), Burst: ptr(int64(1))})
 	recipient := address(t, "ada")
 	send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("takes the permit"), Text: ptr("Hi")})
-	shared.await(t, recipient, 1, 30*time.Second)
+	shared.await(t, recipient, 1, 60*time.Second)
 	waits := send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("waits"), Text: ptr("Hi")})
 	var before *mailtura.Workflow
 	require.Eventually(t, func() bool {
@@ -26,7 +26,7 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 		require.NoError(t, err)
 		before = answer.JSON200.Workflow
 		return before != nil
-	}, 30*time.Second, 100*time.Millisecond)
+	}, 60*time.Second, 100*time.Millisecond)
 
 	temporal, err := client.Dial(client.Options{HostPort: shared.Temporal.Address, Namespace: shared.Name})
 	require.NoError(t, err)
@@ -43,6 +43,6 @@ func TestSend_WorkflowIsTerminated(t *testing.T) {
 		reader(`{"settings":{"rateLimit":null}}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))
-	awaitStatus(t, c, waits.Id, "sent", 30*time.Second)
+	awaitStatus(t, c, waits.Id, "sent", 60*time.Second)
 	require.Len(t, shared.received(t, recipient), 2)
 }

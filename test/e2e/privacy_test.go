@@ -43,14 +43,14 @@ func TestHistories_HaveNothingPersonal(t *testing.T) {
 	endpoint.mu.Unlock()
 
 	single := send(t, c, mail("ada"))
-	awaitStatus(t, c, single.Id, "sent", 30*time.Second)
+	awaitStatus(t, c, single.Id, "sent", 60*time.Second)
 	templated := send(t, c, mailtura.SendEmail{
 		To: to(marker + "@example.com"), Template: ptr("t" + marker), Variables: &map[string]any{"name": marker},
 	})
-	awaitStatus(t, c, templated.Id, "sent", 30*time.Second)
-	awaitStatus(t, c, send(t, c, mail("+bounce")).Id, "bounced", 30*time.Second)
+	awaitStatus(t, c, templated.Id, "sent", 60*time.Second)
+	awaitStatus(t, c, send(t, c, mail("+bounce")).Id, "bounced", 60*time.Second)
 	deferred := send(t, c, mail("+defer"))
-	awaitStatus(t, c, deferred.Id, "deferred", 30*time.Second)
+	awaitStatus(t, c, deferred.Id, "deferred", 60*time.Second)
 	batch, err := c.SendEmailBatchWithResponse(t.Context(), nil, mailtura.SendBatch{Emails: []mailtura.SendEmail{mail("bob"), mail("eve")}})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, batch.StatusCode(), string(batch.Body))
@@ -76,7 +76,7 @@ func TestHistories_HaveNothingPersonal(t *testing.T) {
 			}
 		}
 		return true
-	}, 30*time.Second, 500*time.Millisecond)
+	}, 60*time.Second, 500*time.Millisecond)
 	for name, text := range map[string]string{
 		"something personal": marker, "a key": key, "the secret of a key": key[len("mt_live_"):], "an operator's key": s.Key,
 		"the secret of a webhook": hook.JSON201.Secret, "an address": "@example.com",

@@ -19,6 +19,7 @@ func TestQuota_RateLimitPaces(t *testing.T) {
 	tenant, c := shared.newTenant(t, mailtura.Settings{RateLimit: ptr(int64(60)), RateLimitPer: ptr(mailtura.SettingsRateLimitPer("minute")), Burst: ptr(int64(1))})
 	recipient := address(t, "paced")
 	const count = 30
+	began := time.Now()
 	var group sync.WaitGroup
 	for i := range count {
 		group.Go(func() {
@@ -34,18 +35,19 @@ func TestQuota_RateLimitPaces(t *testing.T) {
 	require.Greater(t, usage.JSON200.Backlog, int64(10))
 	require.EqualValues(t, 60, usage.JSON200.Rate.Limit)
 
-	mails := shared.await(t, recipient, count, 75*time.Second)
+	mails := shared.await(t, recipient, count, 2*time.Minute)
 	require.Len(t, mails, count)
 	slices.Reverse(mails)
-	const lateness = 200 * time.Millisecond // between the permit and the mailbox's clock
+	const lateness = time.Second // of a mail, between its permit and the mailbox's clock, that the next one may not have
 	for i := range mails {
+		require.GreaterOrEqual(t, mails[i].ReceivedAt.Sub(began), time.Duration(i)*time.Second, "mail %d", i)
 		for j := i + 1; j < count; j++ {
 			window := mails[j].ReceivedAt.Sub(mails[i].ReceivedAt) + lateness
 			require.LessOrEqual(t, float64(j-i+1), window.Seconds()+1, "%d attempts in %v", j-i+1, window)
 		}
 	}
 	took := mails[count-1].ReceivedAt.Sub(mails[0].ReceivedAt)
-	require.Less(t, took, 45*time.Second, "the rate is used")
+	require.Less(t, took, 2*count*time.Second, "the rate is used: test/bench asks for 97 %, of a machine that nobody else uses")
 }
 
 // A raised limit, or one that is lifted, counts for mail that would have waited for an hour.
@@ -63,11 +65,11 @@ func TestQuota_LiftedLimitSpeedsUp(t *testing.T) {
 			for range 10 {
 				send(t, c, mailtura.SendEmail{To: to(recipient), Subject: ptr("Hi"), Text: ptr("Hi")})
 			}
-			shared.await(t, recipient, 1, 20*time.Second)
+			shared.await(t, recipient, 1, 60*time.Second)
 			patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, nil, "application/json", reader(patch))
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, patched.StatusCode(), string(patched.Body))
-			shared.await(t, recipient, 10, 20*time.Second)
+			shared.await(t, recipient, 10, 60*time.Second)
 		})
 	}
 }
@@ -110,7 +112,7 @@ func TestQuota_DailyLimitIsExact(t *testing.T) {
 	after, err := strconv.Atoi(answer.HTTPResponse.Header.Get("Retry-After"))
 	require.NoError(t, err)
 	require.InDelta(t, time.Until(*p.ResetsAt).Seconds(), after, 5)
-	shared.await(t, recipient, 5, 20*time.Second)
+	shared.await(t, recipient, 5, 60*time.Second)
 
 	usage, err := shared.client(t, shared.Key, "").GetTenantUsageWithResponse(t.Context(), tenant)
 	require.NoError(t, err)

@@ -29,7 +29,7 @@ func TestRecordHistories(t *testing.T) {
 
 	fast, free := shared.newTenant(t, mailtura.Settings{})
 	inline := send(t, free, mailtura.SendEmail{To: to(address(t, "ada"), address(t, "bob+bounce")), Subject: ptr("Hi"), Text: ptr("Hi")})
-	record(t, "send_emails_inline", awaitStatus(t, free, inline.Id, "bounced", 20*time.Second).Workflow.Id)
+	record(t, "send_emails_inline", awaitStatus(t, free, inline.Id, "bounced", 60*time.Second).Workflow.Id)
 	retried := send(t, free, mailtura.SendEmail{To: to(address(t, "ada+defer-once")), Subject: ptr("Hi"), Text: ptr("Hi")})
 
 	var paced string
@@ -41,7 +41,7 @@ func TestRecordHistories(t *testing.T) {
 	patched, err := shared.client(t, shared.Key, "").UpdateTenantWithBodyWithResponse(t.Context(), tenant, nil, "application/json", reader(`{"settings":{"rateLimit":600}}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, patched.StatusCode())
-	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 30*time.Second)
+	awaitStatus(t, c, send(t, c, mailtura.SendEmail{To: to(address(t, "eve")), Subject: ptr("Hi"), Text: ptr("Hi")}).Id, "sent", 60*time.Second)
 	record(t, "tenant_quota_changed_limits", flow.TenantQuotaID(tenant))
 
 	recordBulkSend(t, free)
@@ -61,11 +61,11 @@ func recordDeletion(t *testing.T, tenant string) {
 	}
 	restored := workflowOf(shared.remove(t, tenant, "1h"))
 	require.Equal(t, http.StatusOK, shared.restore(t, tenant).StatusCode())
-	require.Eventually(t, func() bool { return ended(t, restored) }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(t, restored) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "delete_tenant_restored", restored)
 	d := shared.remove(t, tenant, "1s")
 	shared.awaitDeleted(t, d.Id, nil)
-	require.Eventually(t, func() bool { return ended(t, workflowOf(d)) }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(t, workflowOf(d)) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "delete_tenant", workflowOf(d))
 }
 
@@ -81,7 +81,7 @@ func recordBulkSend(t *testing.T, c *mailtura.ClientWithResponses) {
 	require.Equal(t, http.StatusOK, resumed.StatusCode(), string(resumed.Body))
 	require.Eventually(t, func() bool { return bulkSend(t, c, bulk.Id).Status == "completed" }, 60*time.Second, 100*time.Millisecond)
 	workflowID := bulkSend(t, c, bulk.Id).Workflow.Id
-	require.Eventually(t, func() bool { return ended(t, workflowID) }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(t, workflowID) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "bulk_send", workflowID)
 }
 
@@ -93,7 +93,7 @@ func recordSuspension(t *testing.T) {
 	shared.suspend(t, tenant, true)
 	shared.awaitTenant(t, tenant, "suspended")
 	shared.resume(t, tenant)
-	require.Eventually(t, func() bool { return ended(t, flow.SuspendTenantID(tenant)) }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(t, flow.SuspendTenantID(tenant)) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "suspend_tenant", flow.SuspendTenantID(tenant))
 }
 
@@ -110,7 +110,7 @@ func recordWebhook(t *testing.T) {
 	webhookID, err := id.Webhook.Parse(hook.Id)
 	require.NoError(t, err)
 	workflowID := flow.DeliverWebhooksID(tenant, webhookID)
-	require.Eventually(t, func() bool { return ended(t, workflowID) }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ended(t, workflowID) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "deliver_webhooks", workflowID)
 }
 

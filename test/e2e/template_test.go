@@ -44,7 +44,7 @@ func TestTemplates_APreviewIsWhatArrives(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, sent.StatusCode(), string(sent.Body))
 	for _, who := range []string{recipient, tested} {
-		got := shared.open(t, shared.await(t, who, 1, 30*time.Second)[0].ID)
+		got := shared.open(t, shared.await(t, who, 1, 60*time.Second)[0].ID)
 		require.Equal(t, want.Subject, got.Subject)
 		require.Equal(t, *want.Html, unixLines(got.HTML))
 		require.Equal(t, *want.Text, unixLines(got.Text))

@@ -90,7 +90,7 @@ func TestDeleteTenant_LeavesNothing(t *testing.T) {
 	}
 	accepted := once(fresh, "of the new one") // with a key that the old one has used for another request
 	require.EqualValues(t, 1, accepted.Quota.Used)
-	awaitStatus(t, fresh, accepted.Id, "sent", 20*time.Second)
+	awaitStatus(t, fresh, accepted.Id, "sent", 60*time.Second)
 }
 
 // requireNoRows looks in every table that has a tenant.

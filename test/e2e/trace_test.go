@@ -104,7 +104,7 @@ func TestTrace_FromRequestToSMTP(t *testing.T) {
 			}
 		}
 		return true
-	}, 30*time.Second, 100*time.Millisecond, "spans %v", want)
+	}, 60*time.Second, 100*time.Millisecond, "spans %v", want)
 	byID := map[string]*tracepb.Span{}
 	for _, span := range trace {
 		byID[string(span.GetSpanId())] = span

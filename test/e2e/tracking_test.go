@@ -36,7 +36,7 @@ func TestTracking(t *testing.T) {
 	type targets struct{ click, open string }
 	found := map[string]targets{}
 	for _, addr := range []string{ada, bob} {
-		m := shared.open(t, shared.await(t, addr, 1, 20*time.Second)[0].ID)
+		m := shared.open(t, shared.await(t, addr, 1, 60*time.Second)[0].ID)
 		require.Regexp(t, link, m.HTML)
 		require.Regexp(t, picture, m.HTML)
 		require.NotContains(t, m.Text, "/t/")
@@ -62,7 +62,7 @@ func TestTracking(t *testing.T) {
 			}
 		}
 		return engaged != nil && engaged.Opens > 0 && engaged.Clicks > 0
-	}, 20*time.Second, 200*time.Millisecond)
+	}, 60*time.Second, 200*time.Millisecond)
 	require.NotNil(t, engaged.OpenedAt)
 
 	unique := map[string]int{}
@@ -78,7 +78,7 @@ func TestTracking(t *testing.T) {
 			}
 		}
 		return len(unique) == 2
-	}, 20*time.Second, 100*time.Millisecond)
+	}, 60*time.Second, 100*time.Millisecond)
 	require.Equal(t, map[string]int{"email.opened": 1, "email.clicked": 1}, unique)
 
 	deleted, err := shared.client(t, shared.Key, "").DeleteTenantWithResponse(t.Context(), tenantID, nil)
