@@ -191,6 +191,16 @@ func (b *bundle) attempts(recipient uuid.UUID) []attempt {
 	return all
 }
 
+// sending counts the recipients to whom an attempt is under way.
+func (b *bundle) sending() (n int) {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), b.url)
+	require.NoError(b.t, err)
+	defer conn.Close(b.t.Context()) //nolint:errcheck // a test's connection
+	require.NoError(b.t, conn.QueryRow(b.t.Context(), `SELECT count(*) FROM recipients WHERE status = 'sending'`).Scan(&n))
+	return n
+}
+
 // exec changes the database behind the store's back.
 func (b *bundle) exec(sql string, args ...any) {
 	b.t.Helper()

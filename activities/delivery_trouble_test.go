@@ -3,8 +3,10 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,6 +148,44 @@ func TestDeliver_RelayDownUsesUpNoAttempts(t *testing.T) {
 	r := b.only(e)
 	require.Equal(t, 1, r.Attempts)
 	require.Less(t, r.NextAttemptAt.Sub(before), 2*time.Minute, "the first pause")
+}
+
+// slowTransport takes messages and answers when it is let.
+type slowTransport struct {
+	activities.Transport
+	taken atomic.Int64
+	let   chan struct{}
+}
+
+func (s *slowTransport) Send(ctx context.Context, env smtpout.Envelope, msg []byte) smtpout.Attempt {
+	s.taken.Add(1)
+	<-s.let
+	return s.Transport.Send(ctx, env, msg)
+}
+
+// What a kill would hold of a tenant that lets nothing come twice is little more than what is
+// in the hands of the mail server.
+func TestDeliver_HoldRecordsFewAttemptsAhead(t *testing.T) {
+	t.Parallel()
+	for policy, recorded := range map[string]int{tenant.Resend: 60, tenant.Hold: 24} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t, tenant.Settings{OnUnknownOutcome: policy})
+			slow := &slowTransport{Transport: b.Transport, let: make(chan struct{})}
+			b.Transport = slow
+			emails := make([]email.Email, 60)
+			for i := range emails {
+				emails[i] = newEmail(fmt.Sprintf("r%d@example.com", i))
+			}
+			in := b.dispatch(emails...)
+			result := make(chan activities.DeliverResult, 1)
+			go func() { result <- b.deliver(in) }()
+			require.Eventually(t, func() bool { return slow.taken.Load() == 16 && b.sending() == recorded }, 20*time.Second, 5*time.Millisecond)
+			close(slow.let)
+			require.Equal(t, 60, (<-result).Sent)
+			require.Len(t, b.mails(), 60)
+		})
+	}
 }
 
 // startAttempt leaves a recipient as a crash in the midst of an attempt does.

@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +32,8 @@ const (
 	flushAfter = 20 * time.Millisecond
 	flushSize  = 50
 	writeAgain = 200 * time.Millisecond // while the database is away
+
+	recordAhead = parallel / 2 // attempts that are put on record together where a cut-off one is held
 )
 
 // send makes an attempt for each recipient, several at a time.
@@ -42,32 +46,47 @@ func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) er
 		return err
 	}
 	messages := newMessages(r.Templates, r.Keys, r.Tracking.Of(r.tenant.ID, track.Generation(r.tenant.CreatedAt)), letters)
-	numbers, err := r.Store.StartAttempts(ctx, r.in.TenantID, due, time.Now())
-	if err != nil {
-		return err
-	}
 	outcomes := make(chan store.Outcome, parallel)
 	written := make(chan error, 1)
 	go func() { written <- r.writeOutcomes(ctx, outcomes) }()
-	var group errgroup.Group
-	group.SetLimit(parallel)
-	for _, recipient := range due {
-		number, claimed := numbers[recipient.RecipientID]
-		if !claimed {
-			continue
-		}
-		group.Go(func() error {
-			o, err := r.attempt(ctx, messages, permits, recipient, number)
-			outcomes <- o
-			return err
-		})
-	}
-	sent := group.Wait()
+	sent := r.attemptAll(ctx, messages, permits, due, outcomes)
 	close(outcomes)
 	if err := <-written; err != nil {
 		return err
 	}
 	return sent
+}
+
+// attemptAll puts attempts on record and makes them. They are recorded all at once, which is
+// cheap, but for a tenant that has what was cut off held: of it only a few ahead of their
+// hand-over, since nothing tells those that a kill holds from those that may have arrived.
+func (r *delivery) attemptAll(
+	ctx context.Context, messages *messages, permits *Grant, due []store.Due, outcomes chan<- store.Outcome,
+) error {
+	together := len(due)
+	if r.tenant.Settings.OnUnknownOutcome == tenant.Hold {
+		together = recordAhead
+	}
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for some := range slices.Chunk(due, together) {
+		numbers, err := r.Store.StartAttempts(ctx, r.in.TenantID, some, time.Now())
+		if err != nil {
+			return cmp.Or(group.Wait(), err)
+		}
+		for _, recipient := range some {
+			number, claimed := numbers[recipient.RecipientID]
+			if !claimed {
+				continue
+			}
+			group.Go(func() error {
+				o, err := r.attempt(ctx, messages, permits, recipient, number)
+				outcomes <- o
+				return err
+			})
+		}
+	}
+	return group.Wait()
 }
 
 func emailsOf(due []store.Due) []uuid.UUID {

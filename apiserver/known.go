@@ -20,6 +20,7 @@ type known struct {
 	tenants     memory[tenant.Tenant]
 	listening   *atomic.Bool
 	generation  *atomic.Uint64
+	patience    time.Duration // with the database
 }
 
 const (
@@ -29,9 +30,10 @@ const (
 	unheard = 500 * time.Millisecond
 )
 
-// newKnown remembers things for a while; 0: not at all.
-func newKnown(s *store.Store, while time.Duration) known {
-	k := known{store: s, listening: &atomic.Bool{}, generation: &atomic.Uint64{}}
+// newKnown remembers things for a while; 0: not at all. What a database that hangs does not say
+// within patience is unavailable: every request begins here, and none may wait for ever.
+func newKnown(s *store.Store, while, patience time.Duration) known {
+	k := known{store: s, listening: &atomic.Bool{}, generation: &atomic.Uint64{}, patience: patience}
 	if while > 0 {
 		lasting := func() time.Duration {
 			if k.listening.Load() {
@@ -79,12 +81,21 @@ func (m memory[V]) get(
 
 // credential is a key by its prefix.
 func (k *known) credential(ctx context.Context, prefix string) (c store.Credential, loaded bool, err error) {
-	return k.credentials.get(ctx, k.generation.Load(), prefix, k.store.Credential)
+	return k.credentials.get(ctx, k.generation.Load(), prefix, within(k.patience, k.store.Credential))
 }
 
 func (k *known) tenant(ctx context.Context, tenantID string) (tenant.Tenant, error) {
-	t, _, err := k.tenants.get(ctx, k.generation.Load(), tenantID, k.store.Tenant)
+	t, _, err := k.tenants.get(ctx, k.generation.Load(), tenantID, within(k.patience, k.store.Tenant))
 	return t, err
+}
+
+// within gives up what is loaded after a while.
+func within[V any](while time.Duration, load func(context.Context, string) (V, error)) func(context.Context, string) (V, error) {
+	return func(ctx context.Context, name string) (V, error) {
+		ctx, cancel := context.WithTimeout(ctx, while)
+		defer cancel()
+		return load(ctx, name)
+	}
 }
 
 // forget is for after a change of a tenant or a key.

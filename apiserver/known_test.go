@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mailtura/mailtura/apiserver"
@@ -68,4 +69,24 @@ func TestKnown_WhileNotHeard(t *testing.T) {
 	require.Eventually(t, func() bool { return other.ask(http.MethodGet, emailsPath, first, nil).Status == 401 }, 20*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool { now := b.listeners(); return len(now) == 1 && now[0] != lost[0] }, 20*time.Second, 10*time.Millisecond)
 	require.Contains(t, b.log.String(), "are not heard of")
+}
+
+// A database that hangs is unavailable like one that is away: nobody waits for it for ever.
+func TestKnown_DatabaseHangs(t *testing.T) {
+	t.Parallel()
+	for _, remember := range []time.Duration{0, time.Hour} {
+		b, key := newAcme(t, tenant.Settings{})
+		b.Server = b.process(temporalAway(t), nil, func(cfg *apiserver.Config) {
+			cfg.Remember, cfg.Patience = remember, apiserver.Patience{Database: 100 * time.Millisecond}
+		})
+		conn, err := pgx.Connect(t.Context(), b.url)
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE api_keys, tenants`)
+		require.NoError(t, err)
+		a := b.ask(http.MethodGet, emailsPath, key, nil)
+		a.problem(http.StatusServiceUnavailable, "database_unavailable")
+		require.Equal(t, "1", a.Header.Get("Retry-After"))
+		require.NoError(t, conn.Close(t.Context()))
+		require.Eventually(t, func() bool { return b.ask(http.MethodGet, emailsPath, key, nil).Status == http.StatusOK }, 20*time.Second, 10*time.Millisecond)
+	}
 }

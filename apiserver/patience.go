@@ -9,18 +9,20 @@ import (
 	"time"
 )
 
-// Patience is how long the server waits for a client. What is zero is as the product promises it.
+// Patience is how long the server waits for a client, and a request for the database. What is zero is as the product
+// promises it.
 type Patience struct {
-	Header time.Duration // for all of the header; 10 s
-	Body   time.Duration // for all of a body, where the operation says nothing else; 30 s
-	Write  time.Duration // for the client to take a piece of the answer; 30 s
-	Idle   time.Duration // for the next request on a connection; 2 m
+	Header   time.Duration // for all of the header; 10 s
+	Body     time.Duration // for all of a body, where the operation says nothing else; 30 s
+	Write    time.Duration // for the client to take a piece of the answer; 30 s
+	Idle     time.Duration // for the next request on a connection; 2 m
+	Database time.Duration // to say whose a key is; 5 s
 }
 
 func (p Patience) withDefaults() Patience {
 	return Patience{
 		Header: cmp.Or(p.Header, 10*time.Second), Body: cmp.Or(p.Body, 30*time.Second),
-		Write: cmp.Or(p.Write, 30*time.Second), Idle: cmp.Or(p.Idle, 2*time.Minute),
+		Write: cmp.Or(p.Write, 30*time.Second), Idle: cmp.Or(p.Idle, 2*time.Minute), Database: cmp.Or(p.Database, 5*time.Second),
 	}
 }
 

@@ -86,7 +86,8 @@ func New(cfg Config) *Server {
 	installProblems()
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
-		Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts),
+		Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database),
+		attempts: newAttempts(cfg.Attempts),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -23,12 +23,13 @@ func deliverInline(ctx workflow.Context) workflow.Context {
 }
 
 // deliver has a heartbeat, so that the mail of a worker that died is taken over soon, and
-// is retried for as long as it takes: a refusal of a mail is a result, an error is ours.
+// is retried for as long as it takes: a refusal of a mail is a result, an error is ours. The
+// pause between tries stays short, so that after a long outage nothing is late.
 func deliver(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Hour,
 		HeartbeatTimeout:    15 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: time.Minute},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 10 * time.Second},
 	})
 }
 
@@ -36,7 +37,7 @@ func deliver(ctx workflow.Context) workflow.Context {
 func bookkeeping(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 30 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumInterval: 30 * time.Second},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, MaximumInterval: 10 * time.Second},
 	})
 }
 

@@ -87,6 +87,23 @@ func TestSendEmails_InlineTroubleIsTakenOver(t *testing.T) {
 	require.False(t, b.delivery.asked[1].Inline)
 }
 
+// However long an outage lasts, mail goes on soon after it.
+func TestSendEmails_IsNotLateAfterALongOutage(t *testing.T) {
+	t.Parallel()
+	var answers []answer
+	for range 9 { // the environment gives up after ten
+		answers = append(answers, answer{err: errors.New("database away")})
+	}
+	b := newSend(t, false, append(answers, says(activities.DeliverResult{Sent: 1}))...)
+	last, longest := b.start, time.Duration(0)
+	b.delivery.told = func() {
+		longest, last = max(longest, b.env.Now().Sub(last)), b.env.Now()
+	}
+	b.run(t)
+	require.LessOrEqual(t, longest, 10*time.Second)
+	require.Greater(t, last.Sub(b.start), time.Minute, "and meanwhile nobody is kept busy by it")
+}
+
 func TestSendEmails_TroubleIsRetried(t *testing.T) {
 	t.Parallel()
 	away := answer{err: errors.New("database away")}

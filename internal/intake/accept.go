@@ -164,6 +164,21 @@ func (a *Acceptor) commit(group []*request) {
 	for i, r := range group {
 		r.reply <- reply{receipts[i], err}
 	}
+	if err != nil && ctx.Err() != nil {
+		a.refuseAll(err)
+	}
+}
+
+// refuseAll answers all who wait, where the database hangs: their groups, one after the other,
+// would take as long as the one that was given up, and be kept in memory meanwhile.
+func (a *Acceptor) refuseAll(err error) {
+	a.mu.Lock()
+	waiting := a.waiting
+	a.waiting, a.emails, a.bytes = nil, 0, 0
+	a.mu.Unlock()
+	for _, r := range waiting {
+		r.reply <- reply{err: err}
+	}
 }
 
 // tell hands on what was accepted and need not wait.

@@ -235,6 +235,41 @@ func TestAcceptor_CommitTakesBoundedTime(t *testing.T) {
 	})
 }
 
+// While the database hangs, those who wait behind a group are answered with it: each group of
+// theirs would take as long.
+func TestAcceptor_TimeOutAnswersAllWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hangs := true
+		a := newAcceptor(t, func(ctx context.Context, group []email.Email) ([]intake.Receipt, error) {
+			if !hangs {
+				return receipts(group), nil
+			}
+			<-ctx.Done()
+			return nil, fault.Wrap(ctx.Err(), fault.Unavailable, "database_unavailable", "away")
+		})
+		emails := newEmails(1200)
+		for _, e := range emails {
+			go func() {
+				receipt, err := a.Accept(context.Background(), e)
+				a.answers.Store(e.ID, answer{receipt, err})
+			}()
+		}
+		synctest.Wait()
+		a.release()
+		time.Sleep(15 * time.Second) // of the bubble's clock
+		synctest.Wait()
+		for _, e := range emails {
+			got, answered := a.answer(e)
+			require.True(t, answered)
+			requireFault(t, got.err, fault.Unavailable, "database_unavailable")
+		}
+		hangs = false
+		_, err := a.Accept(t.Context(), newEmail())
+		require.NoError(t, err)
+	})
+}
+
 func TestAcceptor_OverloadedByNumber(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
