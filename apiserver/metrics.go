@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -73,21 +72,20 @@ func (s *Server) getMetrics(ctx context.Context, in *MetricsInput) (*metricsOutp
 	if err != nil {
 		return nil, err
 	}
-	cells, err := s.Store.Metrics(ctx, t.ID, q)
+	table, err := s.Store.Metrics(ctx, t.ID, q)
 	if err != nil {
 		return nil, err
 	}
-	doc := Metrics{
+	answer := metricsAnswer{q, Metrics{
 		From: q.Windows[0].Start, To: q.Windows[len(q.Windows)-1].End, Timezone: q.Zone.String(), Interval: in.Interval,
-		Items: metricsRows(q, cells),
-	}
+	}, table}
 	if in.GroupBy != "" {
-		doc.GroupBy = &in.GroupBy
+		answer.head.GroupBy = &in.GroupBy
 	}
 	if in.Format == "csv" || in.Format == "" && strings.HasPrefix(strings.TrimSpace(in.Accept), "text/csv") {
-		return &metricsOutput{"text/csv; charset=utf-8", `attachment; filename="metrics.csv"`, metricsCSV(doc)}, nil
+		return &metricsOutput{"text/csv; charset=utf-8", `attachment; filename="metrics.csv"`, answer.csv()}, nil
 	}
-	raw, err := json.Marshal(doc)
+	raw, err := answer.json()
 	return &metricsOutput{ContentType: "application/json", Body: raw}, err
 }
 

@@ -2,10 +2,9 @@ package apiserver
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/csv"
+	"encoding/json"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,90 +12,129 @@ import (
 	"github.com/mailtura/mailtura/internal/metric"
 )
 
-// metricsRows are the cells in order, and without groups also the windows that are empty.
-func metricsRows(q metric.Query, cells map[metric.Cell]*metric.Counts) []MetricsRow {
-	totals := map[metric.Group]int64{}
-	order := make([]metric.Cell, 0, len(cells))
-	for cell, c := range cells {
-		totals[cell.Group] += c.Total()
-		order = append(order, cell)
-	}
-	if q.Dimension == metric.All {
-		order = order[:0]
-		for i := range q.Windows {
-			order = append(order, metric.Cell{Window: i})
-		}
-	}
-	slices.SortFunc(order, func(a, b metric.Cell) int {
-		return cmp.Or(cmp.Compare(a.Window, b.Window), compareGroups(a.Group, b.Group, totals))
-	})
-	rows := make([]MetricsRow, len(order))
-	for i, cell := range order {
-		w := q.Windows[cell.Window]
-		rows[i] = MetricsRow{Start: w.Start, End: w.End, Other: cell.Group.Other}
-		if c := cells[cell]; c != nil {
-			rows[i].Counts = *c
-		}
-		rows[i].Rates = rows[i].Counts.Rates()
-		if q.Dimension != metric.All && !cell.Group.Other {
-			rows[i].Group = &cell.Group.Key
-		}
-	}
-	return rows
+// metricsAnswer is a Metrics before it is text. An answer can have 10,000 items of 29 members,
+// which are written by hand: encoding/json takes several times as long.
+type metricsAnswer struct {
+	q     metric.Query
+	head  Metrics // without items
+	table *metric.Table
 }
 
-// compareGroups has the others at the end.
-func compareGroups(a, b metric.Group, totals map[metric.Group]int64) int {
-	if a.Other != b.Other {
-		if a.Other {
-			return 1
-		}
-		return -1
+// each gives the items in order; without groups those of empty windows, too.
+func (m metricsAnswer) each(do func(window, group int, c *metric.Counts)) {
+	if m.q.Dimension != metric.All {
+		m.table.Each(do)
+		return
 	}
-	return cmp.Or(cmp.Compare(totals[b], totals[a]), strings.Compare(a.Key, b.Key))
+	sums := m.table.Sums()
+	for i := range sums {
+		do(i, 0, &sums[i])
+	}
 }
 
-// metricsCSV has the items, a line each (RFC 4180).
-func metricsCSV(doc Metrics) []byte {
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	_ = w.Write(csvHeader()) // to memory
-	for _, row := range doc.Items {
-		line := []string{row.Start.Format(time.RFC3339), row.End.Format(time.RFC3339), "", strconv.FormatBool(row.Other)}
-		if row.Group != nil {
-			line[2] = harmless(*row.Group)
-		}
-		for _, part := range []any{row.Counts, row.Rates} {
-			v := reflect.ValueOf(part)
-			for i := range v.NumField() {
-				line = append(line, csvValue(v.Field(i)))
+// itemSize is about how many bytes an item has in JSON, and more than it has in CSV.
+const itemSize = 512
+
+// buffer is room for all items.
+func (m metricsAnswer) buffer() []byte {
+	items := 1
+	m.each(func(int, int, *metric.Counts) { items++ })
+	return make([]byte, 0, items*itemSize)
+}
+
+// json is what encoding/json makes of a Metrics.
+func (m metricsAnswer) json() ([]byte, error) {
+	m.head.Items = []MetricsRow{}
+	head, err := json.Marshal(m.head)
+	if err != nil {
+		return nil, err
+	}
+	windows, groups := make([]string, len(m.table.Windows)), make([]string, len(m.table.Groups))
+	for i, w := range m.table.Windows {
+		windows[i] = `{"start":"` + w.Start.Format(time.RFC3339Nano) + `","end":"` + w.End.Format(time.RFC3339Nano) + `","group":`
+	}
+	for i, g := range m.table.Groups {
+		key := []byte("null")
+		if m.q.Dimension != metric.All && !g.Other {
+			if key, err = json.Marshal(g.Key); err != nil {
+				return nil, err
 			}
 		}
-		_ = w.Write(line) // to memory
+		groups[i] = string(key) + `,"other":` + strconv.FormatBool(g.Other)
 	}
-	w.Flush()
-	return out.Bytes()
-}
-
-func csvHeader() []string {
-	header := []string{"start", "end", "group", "other"}
-	for _, part := range []reflect.Type{reflect.TypeFor[metric.Counts](), reflect.TypeFor[metric.Rates]()} {
-		for i := range part.NumField() {
-			header = append(header, part.Field(i).Tag.Get("json"))
+	counters, rates := members[metric.Counts](), members[metric.Rates]()
+	out := append(m.buffer(), bytes.TrimSuffix(head, []byte("]}"))...)
+	first := len(out)
+	m.each(func(window, group int, c *metric.Counts) {
+		item := out // while it is only here it costs the garbage collector nothing
+		if len(item) > first {
+			item = append(item, ',')
 		}
-	}
-	return header
+		item = append(append(item, windows[window]...), groups[group]...)
+		for i, n := range c.All() {
+			item = strconv.AppendInt(append(item, counters[i]...), *n, 10)
+		}
+		for i, rate := range c.Rates().All() {
+			if item = append(item, rates[i]...); rate == nil {
+				item = append(item, "null"...)
+			} else {
+				item = strconv.AppendFloat(item, *rate, 'f', -1, 64)
+			}
+		}
+		out = append(item, '}')
+	})
+	return append(out, "]}"...), nil
 }
 
-// csvValue is a number; what is null is empty.
-func csvValue(v reflect.Value) string {
-	if v.Kind() == reflect.Int64 {
-		return strconv.FormatInt(v.Int(), 10)
+// members are the names of a struct's members as they stand between the values.
+func members[T any]() []string {
+	list := names[T]()
+	for i, name := range list {
+		list[i] = `,"` + name + `":`
 	}
-	if v.IsNil() {
-		return ""
+	return list
+}
+
+func names[T any]() (list []string) {
+	for field := range reflect.TypeFor[T]().Fields() {
+		list = append(list, field.Tag.Get("json"))
 	}
-	return strconv.FormatFloat(v.Elem().Float(), 'f', -1, 64)
+	return list
+}
+
+// csv has the items, a line each (RFC 4180); what is null is empty.
+func (m metricsAnswer) csv() []byte {
+	windows, groups := make([]string, len(m.table.Windows)), make([]string, len(m.table.Groups))
+	for i, w := range m.table.Windows {
+		windows[i] = w.Start.Format(time.RFC3339) + "," + w.End.Format(time.RFC3339) + ","
+	}
+	for i, g := range m.table.Groups {
+		groups[i] = quoted(harmless(g.Key)) + "," + strconv.FormatBool(g.Other)
+	}
+	header := append(append([]string{"start", "end", "group", "other"}, names[metric.Counts]()...), names[metric.Rates]()...)
+	out := append(m.buffer(), strings.Join(header, ",")+"\n"...)
+	m.each(func(window, group int, c *metric.Counts) {
+		line := append(append(out, windows[window]...), groups[group]...)
+		for _, n := range c.All() {
+			line = strconv.AppendInt(append(line, ','), *n, 10)
+		}
+		for _, rate := range c.Rates().All() {
+			if line = append(line, ','); rate != nil {
+				line = strconv.AppendFloat(line, *rate, 'f', -1, 64)
+			}
+		}
+		out = append(line, '\n')
+	})
+	return out
+}
+
+// quoted is a text as a field of CSV.
+func quoted(text string) string {
+	var out strings.Builder
+	w := csv.NewWriter(&out)
+	_ = w.Write([]string{text, ""}) // to memory
+	w.Flush()
+	return strings.TrimSuffix(out.String(), ",\n")
 }
 
 // harmless keeps a spreadsheet from taking a text for a formula, as OWASP advises.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -42,7 +41,7 @@ func (s *Server) trace(next http.Handler) http.Handler {
 		}
 	})
 	traced := otelhttp.NewHandler(named, "http", otelhttp.WithFilter(func(r *http.Request) bool {
-		return r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && !strings.HasPrefix(r.URL.Path, trackPath)
+		return r.URL.Path != "/healthz" && r.URL.Path != "/readyz"
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Baggage") // it says whose work it is, which no caller decides

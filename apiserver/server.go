@@ -67,6 +67,7 @@ type Server struct {
 	Config
 	log     *slog.Logger
 	router  chi.Router
+	tracked chi.Router // below trackPath
 	api     huma.API
 	running running
 	known   known
@@ -86,8 +87,8 @@ func New(cfg Config) *Server {
 	installProblems()
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
-		Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database),
-		attempts: newAttempts(cfg.Attempts),
+		Config: cfg, log: cfg.Log, router: chi.NewRouter(), tracked: chi.NewRouter(),
+		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -156,7 +157,13 @@ Every error is a problem document (RFC 9457) with a stable ` + "`code`" + `. Lis
 ` + "`limit`" + ` and ` + "`after`" + `: pass the ` + "`nextCursor`" + ` of one answer as the ` + "`after`" + ` of the next.`
 
 // ServeHTTP serves a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, trackPath) {
+		s.tracked.ServeHTTP(w, r)
+		return
+	}
+	s.router.ServeHTTP(w, r)
+}
 
 // Listen hears of changes that other processes make to keys and tenants, until the context ends.
 func (s *Server) Listen(ctx context.Context) { s.Store.ListenToChanges(ctx, s.log, s.known.heard) }

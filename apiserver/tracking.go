@@ -30,11 +30,16 @@ type Tracking struct {
 const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00" +
 	"\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
 
+// registerTracking has a router of its own: what every request of the API goes through takes
+// longer than a hit itself, and has nothing to do for it.
 func (s *Server) registerTracking() {
-	s.router.Get(trackPath+"o/{token}", s.opened)
-	s.router.Head(trackPath+"o/{token}", s.opened)
-	s.router.Get(trackPath+"c/{token}", s.clicked)
-	s.router.Head(trackPath+"c/{token}", s.clicked)
+	s.tracked.Use(s.hurry, s.recoverPanics)
+	s.tracked.NotFound(s.identify(http.HandlerFunc(s.notFound)).ServeHTTP)
+	s.tracked.MethodNotAllowed(s.identify(http.HandlerFunc(s.methodNotAllowed)).ServeHTTP)
+	for path, serve := range map[string]http.HandlerFunc{"o/{token}": s.opened, "c/{token}": s.clicked} {
+		s.tracked.Get(trackPath+path, serve)
+		s.tracked.Head(trackPath+path, serve)
+	}
 }
 
 // opened gives the picture. Of an email that is not there any more it is not there either.

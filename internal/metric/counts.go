@@ -1,6 +1,6 @@
 // Package metric counts what happens to a tenant's emails: by quarters of an hour, which make
-// up the hours and days of every time zone, and by days; all together, and by template, tag
-// and domain of the recipient.
+// up the days of every time zone, by hours of UTC, and by days; all together, and by template,
+// tag and domain of the recipient.
 //
 // Each event counts once, in the interval in which it happened, whenever its email was
 // accepted. The unique ones of opened and clicked are the first of a recipient in the order of
@@ -31,9 +31,9 @@ type Counts struct {
 	Unknown          int64 `json:"unknown" doc:"Attempts that were cut off before their outcome was known"`
 }
 
-// all are the counters, in their order.
-func (c *Counts) all() []*int64 {
-	return []*int64{
+// All are the counters, in their order.
+func (c *Counts) All() [18]*int64 {
+	return [...]*int64{
 		&c.Accepted, &c.Sent, &c.Delivered, &c.Deferred, &c.Bounced, &c.Failed, &c.Complained,
 		&c.Opened, &c.UniqueOpened, &c.AutomatedOpened, &c.Clicked, &c.UniqueClicked, &c.AutomatedClicked,
 		&c.Unsubscribed, &c.Suppressed, &c.Expired, &c.Cancelled, &c.Unknown,
@@ -42,15 +42,15 @@ func (c *Counts) all() []*int64 {
 
 // Add adds other to c.
 func (c *Counts) Add(other Counts) {
-	theirs := other.all()
-	for i, n := range c.all() {
+	theirs := other.All()
+	for i, n := range c.All() {
 		*n += *theirs[i]
 	}
 }
 
 // Total is the sum of all counters, by which groups are ranked.
 func (c *Counts) Total() (sum int64) {
-	for _, n := range c.all() {
+	for _, n := range c.All() {
 		sum += *n
 	}
 	return sum
@@ -126,6 +126,11 @@ type Rates struct {
 	Click       *float64 `json:"clickRate" doc:"uniqueClicked / reached"`
 	ClickToOpen *float64 `json:"clickToOpenRate" doc:"uniqueClicked / uniqueOpened"`
 	Unsubscribe *float64 `json:"unsubscribeRate" doc:"unsubscribed / reached"`
+}
+
+// All are the rates, in their order.
+func (r Rates) All() [7]*float64 {
+	return [...]*float64{r.Delivery, r.Bounce, r.Complaint, r.Open, r.Click, r.ClickToOpen, r.Unsubscribe}
 }
 
 // Rates are what the counts come to. Mail that was sent and then confirmed is in both sent and

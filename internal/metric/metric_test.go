@@ -3,6 +3,7 @@ package metric_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,9 +35,10 @@ func TestTally_CountsEachTypeOnce(t *testing.T) {
 	} {
 		tally := metric.NewTally(location(t, "Asia/Kolkata"))
 		tally.Add(metric.Fact{Type: kind, At: at, Template: "w", Tags: []string{"b", "a", "b"}, Address: "x@Y.Example"})
-		require.Len(t, tally.Counts, 10, kind)
+		require.Len(t, tally.Counts, 15, kind)
 		for _, place := range []metric.Place{
 			{metric.All, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), ""},
+			{metric.All, metric.Hour, instant(t, "2026-11-24T23:00:00Z"), ""},
 			{metric.All, metric.Day, instant(t, "2026-11-25T00:00:00Z"), ""},
 			{metric.Template, metric.Quarter, instant(t, "2026-11-24T23:15:00Z"), "w"},
 			{metric.Domain, metric.Day, instant(t, "2026-11-25T00:00:00Z"), "y.example"},
@@ -130,14 +132,17 @@ func TestQuery_WindowsFit(t *testing.T) {
 			require.False(t, q.Windows[len(q.Windows)-1].End.Before(to))
 			tally := metric.NewTally(zone)
 			tally.Add(metric.Fact{Type: event.EmailSent, At: at})
-			cells := map[metric.Cell]*metric.Counts{}
-			q.Fill(tally, []string{""}, cells)
-			require.Len(t, cells, 1)
-			for cell, c := range cells {
-				require.EqualValues(t, 1, c.Sent)
-				w := q.Windows[cell.Window]
+			sheet := metric.NewSheet(q)
+			sheet.AddTally(tally)
+			n := 0
+			sheet.Table().Each(func(window, group int, c *metric.Counts) {
+				n++
+				require.Equal(t, [2]int64{1, 1}, [2]int64{c.Sent, c.Total()})
+				require.Zero(t, group)
+				w := q.Windows[window]
 				require.True(t, !at.Before(w.Start) && at.Before(w.End), "%s in %s to %s", at, w.Start, w.End)
-			}
+			})
+			require.Equal(t, 1, n)
 		}
 	})
 }
@@ -151,13 +156,63 @@ func TestRank(t *testing.T) {
 	keys := metric.Rank(totals)
 	require.Len(t, keys, metric.MaxGroups)
 	require.Equal(t, []string{"k148", "k149", "k146"}, keys[:3])
-	tally := metric.NewTally(time.UTC)
+}
+
+func cells(table *metric.Table) (out []string) {
+	table.Each(func(window, group int, c *metric.Counts) {
+		out = append(out, fmt.Sprint(window, table.Groups[group], *c))
+	})
+	return out
+}
+
+// It is the same whether the groups that are shown are chosen by the sheet or were before.
+func TestSheet_Only(t *testing.T) {
+	t.Parallel()
 	at := instant(t, "2026-11-24T00:00:00Z")
-	for key := range totals {
-		tally.Add(metric.Fact{Type: event.EmailSent, At: at, Template: key})
-	}
-	cells := map[metric.Cell]*metric.Counts{}
-	metric.NewQuery(metric.Template, metric.ByDay, at, at.Add(1), time.UTC).Fill(tally, keys, cells)
-	require.Len(t, cells, 101)
-	require.EqualValues(t, 50, cells[metric.Cell{Group: metric.Group{Other: true}}].Sent)
+	q := metric.NewQuery(metric.Template, metric.ByDay, at, at.Add(72*time.Hour), time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.IntRange(1, 130).Draw(t, "keys")
+		tally, open, only, totals := metric.NewTally(time.UTC), metric.NewSheet(q), metric.NewSheet(q), map[string]int64{}
+		type row struct {
+			window int
+			key    string
+			metric.Counts
+		}
+		var rows []row
+		for range rapid.IntRange(0, 400).Draw(t, "rows") {
+			r := row{window: rapid.IntRange(0, 2).Draw(t, "window"), key: fmt.Sprint("k", rapid.IntRange(1, keys).Draw(t, "key"))}
+			r.Sent, r.Opened = rapid.Int64Range(0, 5).Draw(t, "sent"), 1
+			rows, totals[r.key] = append(rows, r), totals[r.key]+r.Total()
+			tally.Add(metric.Fact{Type: event.EmailSent, At: at.Add(time.Duration(r.window) * 24 * time.Hour), Template: r.key})
+			totals[r.key]++
+		}
+		shown := metric.Rank(totals)
+		only.Only(shown)
+		for _, r := range rows {
+			open.Add(r.window, r.key, r.Counts)
+			if slices.Contains(shown, r.key) {
+				only.Add(r.window, r.key, r.Counts)
+			} else {
+				only.AddOthers(r.window, r.Counts)
+			}
+		}
+		open.AddTally(tally)
+		only.AddTally(tally)
+		table := open.Table()
+		require.Equal(t, cells(table), cells(only.Table()))
+		require.Len(t, table.Groups, len(shown)+1)
+		require.Equal(t, metric.Group{Other: true}, table.Groups[len(shown)])
+		for i, key := range shown {
+			require.Equal(t, metric.Group{Key: key}, table.Groups[i])
+		}
+		var sum, want metric.Counts
+		for _, c := range table.Sums() {
+			sum.Add(c)
+		}
+		for _, r := range rows {
+			want.Add(r.Counts)
+		}
+		want.Sent += int64(len(rows))
+		require.Equal(t, want, sum)
+	})
 }

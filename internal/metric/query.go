@@ -39,7 +39,7 @@ type Query struct {
 func NewQuery(d Dimension, interval Interval, from, to time.Time, zone *time.Location) Query {
 	q := Query{Dimension: d, Grain: Day, Zone: zone}
 	if interval == ByHour {
-		q.Grain = Quarter
+		q.Grain = Hour
 		for at := from.UTC().Truncate(time.Hour); at.Before(to); at = at.Add(time.Hour) {
 			end := at.Add(time.Hour)
 			q.Windows = append(q.Windows, Window{at, end, at, end})
@@ -88,18 +88,6 @@ func (q Query) window(p Place) int {
 	return i
 }
 
-// Cell is the counts of a group in a window.
-type Cell struct {
-	Window int
-	Group  Group
-}
-
-// Group is one of a dimension, or all that are not among those that are shown.
-type Group struct {
-	Key   string
-	Other bool
-}
-
 // MaxGroups is how many groups are shown apart.
 const MaxGroups = 100
 
@@ -118,31 +106,4 @@ func (q Query) Totals(t *Tally, totals map[string]int64) {
 			totals[p.Key] += c.Total()
 		}
 	}
-}
-
-// Fill adds what a tally has of a query to cells.
-func (q Query) Fill(t *Tally, keys []string, cells map[Cell]*Counts) {
-	shown := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		shown[key] = true
-	}
-	for p, c := range t.Counts {
-		i := q.window(p)
-		if i < 0 {
-			continue
-		}
-		group := Group{Key: p.Key}
-		if !shown[p.Key] {
-			group = Group{Other: true}
-		}
-		AddTo(cells, Cell{i, group}, *c)
-	}
-}
-
-// AddTo adds counts to a cell.
-func AddTo(cells map[Cell]*Counts, cell Cell, c Counts) {
-	if cells[cell] == nil {
-		cells[cell] = &Counts{}
-	}
-	cells[cell].Add(c)
 }

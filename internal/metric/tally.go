@@ -31,6 +31,7 @@ type Grain string
 // The grains.
 const (
 	Quarter Grain = "quarter" // of an hour
+	Hour    Grain = "hour"    // of UTC
 	Day     Grain = "day"     // of a time zone
 )
 
@@ -49,7 +50,7 @@ type Fact struct {
 type Place struct {
 	Dimension Dimension
 	Grain     Grain
-	At        time.Time // beginning of the quarter; of a day, its date at 0:00 UTC
+	At        time.Time // beginning of the quarter or hour; of a day, its date at 0:00 UTC
 	Key       string
 }
 
@@ -70,9 +71,10 @@ func (t *Tally) Add(f Fact) {
 	if !one.count(f) {
 		return
 	}
-	quarter, day := f.At.UTC().Truncate(15*time.Minute), DateOf(f.At, t.zone)
+	quarter, hour, day := f.At.UTC().Truncate(15*time.Minute), f.At.UTC().Truncate(time.Hour), DateOf(f.At, t.zone)
 	add := func(d Dimension, key string) {
 		t.at(Place{d, Quarter, quarter, key}).Add(one)
+		t.at(Place{d, Hour, hour, key}).Add(one)
 		t.at(Place{d, Day, day, key}).Add(one)
 	}
 	add(All, "")

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,25 +34,18 @@ type Engagement struct {
 // RecordHits counts hits and appends an event for each, in one transaction. known says of
 // each whether its recipient is still there: where it is not, nothing is recorded.
 func (s *Store) RecordHits(ctx context.Context, hits []track.Hit) (known []bool, err error) {
-	g := newHitGroup(hits)
-	err = s.inSystem(ctx, "record hits", func(q *db.Queries) error {
-		if err := q.EnsureEngagements(ctx, g.tenants, g.ids); err != nil {
-			return err
+	for {
+		g := newHitGroup(hits)
+		err = s.inSystem(ctx, "record hits", func(q *db.Queries) error { return g.record(ctx, q) })
+		if !errors.Is(err, errOvertaken) {
+			return g.known, err
 		}
-		rows, err := q.LockEngagements(ctx, g.ids)
-		if err != nil {
-			return err
-		}
-		if known, err = g.count(rows); err != nil || len(g.events.Types) == 0 {
-			return err
-		}
-		if err := q.AddEngagements(ctx, g.counts()); err != nil {
-			return err
-		}
-		return q.InsertHits(ctx, g.events)
-	})
-	return known, err
+	}
 }
+
+// errOvertaken: another process has made the row of a recipient at the same time. It is read in
+// another transaction, since locks are taken in an order.
+var errOvertaken = errors.New("another process was first")
 
 // recipientKey is a recipient of a tenant: a token of one tenant finds nothing of another.
 type recipientKey struct {
@@ -67,6 +61,7 @@ type hitGroup struct {
 	found   map[recipientKey]*tally
 	order   []*tally
 	events  db.InsertHitsParams
+	known   []bool
 }
 
 // tally is what hits add to a recipient's row.
@@ -76,39 +71,90 @@ type tally struct {
 }
 
 func newHitGroup(hits []track.Hit) *hitGroup {
-	g := &hitGroup{hits: hits, found: map[recipientKey]*tally{}}
-	seen := map[recipientKey]bool{}
+	g := &hitGroup{hits: hits, found: make(map[recipientKey]*tally, len(hits))}
 	for _, h := range hits {
-		if key := (recipientKey{h.TenantID, h.Recipient}); !seen[key] {
-			seen[key] = true
+		key := recipientKey{h.TenantID, h.Recipient}
+		if _, seen := g.found[key]; !seen {
+			g.found[key] = nil
 			g.tenants, g.ids = append(g.tenants, h.TenantID), append(g.ids, h.Recipient)
 		}
 	}
 	return g
 }
 
-func (g *hitGroup) count(rows []db.LockEngagementsRow) (known []bool, err error) {
+func (g *hitGroup) record(ctx context.Context, q *db.Queries) error {
+	rows, err := q.LockEngagements(ctx, g.ids)
+	if err != nil {
+		return err
+	}
+	g.add(rows)
+	if len(g.order) < len(g.ids) {
+		if err := g.insert(ctx, q); err != nil {
+			return err
+		}
+	}
+	if err := g.count(); err != nil || len(g.events.Types) == 0 {
+		return err
+	}
+	if err := q.AddEngagements(ctx, g.counts()); err != nil {
+		return err
+	}
+	return q.InsertHits(ctx, g.events)
+}
+
+// insert makes the rows that are missing.
+func (g *hitGroup) insert(ctx context.Context, q *db.Queries) error {
+	var tenants []string
+	var ids []uuid.UUID
+	for i, id := range g.ids {
+		if g.found[recipientKey{g.tenants[i], id}] == nil {
+			tenants, ids = append(tenants, g.tenants[i]), append(ids, id)
+		}
+	}
+	rows, err := q.InsertEngagements(ctx, tenants, ids)
+	fresh := make([]db.LockEngagementsRow, len(rows))
+	for i, row := range rows {
+		if !row.Inserted {
+			return errOvertaken
+		}
+		fresh[i] = db.LockEngagementsRow{
+			TenantID: row.TenantID, RecipientID: row.RecipientID, EmailID: row.EmailID, Status: row.Status, UpdatedAt: row.UpdatedAt,
+		}
+	}
+	g.add(fresh)
+	return err
+}
+
+// add takes rows over; those of another tenant, whose recipient somebody has signed for as his own, are left out.
+func (g *hitGroup) add(rows []db.LockEngagementsRow) {
 	for _, row := range rows {
+		key := recipientKey{row.TenantID, row.RecipientID}
+		if _, asked := g.found[key]; !asked {
+			continue
+		}
 		t := &tally{LockEngagementsRow: row}
-		g.found[recipientKey{row.TenantID, row.RecipientID}] = t
+		g.found[key] = t
 		g.order = append(g.order, t)
 	}
-	known = make([]bool, len(g.hits))
+}
+
+func (g *hitGroup) count() error {
+	g.known = make([]bool, len(g.hits))
 	for i, h := range g.hits {
 		t := g.found[recipientKey{h.TenantID, h.Recipient}]
-		if known[i] = t != nil; !known[i] {
+		if g.known[i] = t != nil; !g.known[i] {
 			continue
 		}
 		kind, detail := t.add(h)
 		data, err := json.Marshal(detail)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		e := &g.events
 		e.TenantIds, e.Types, e.EmailIds = append(e.TenantIds, h.TenantID), append(e.Types, string(kind)), append(e.EmailIds, t.EmailID)
 		e.RecipientIds, e.Data, e.CreatedAt = append(e.RecipientIds, h.Recipient), append(e.Data, string(data)), append(e.CreatedAt, h.At)
 	}
-	return known, nil
+	return nil
 }
 
 // add counts one hit, and says what its event tells.

@@ -20,14 +20,18 @@ import (
 
 var clockChange = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC) // Berlin's clocks went forward in the night before
 
-func (b *bundle) metrics(tenantID string, q metric.Query) map[metric.Cell]metric.Counts {
+// cell is a group in a window.
+type cell struct {
+	window int
+	metric.Group
+}
+
+func (b *bundle) metrics(tenantID string, q metric.Query) map[cell]metric.Counts {
 	b.t.Helper()
-	cells, err := b.Metrics(b.t.Context(), tenantID, q)
+	table, err := b.Metrics(b.t.Context(), tenantID, q)
 	require.NoError(b.t, err)
-	out := map[metric.Cell]metric.Counts{}
-	for cell, c := range cells {
-		out[cell] = *c
-	}
+	out := map[cell]metric.Counts{}
+	table.Each(func(window, group int, c *metric.Counts) { out[cell{window, table.Groups[group]}] = *c })
 	return out
 }
 
@@ -73,7 +77,7 @@ var kinds = []string{
 }
 
 // recount counts the events themselves, in SQL of its own.
-func (b *bundle) recount(tenantID string, q metric.Query) map[metric.Cell]metric.Counts {
+func (b *bundle) recount(tenantID string, q metric.Query) map[cell]metric.Counts {
 	b.t.Helper()
 	key := map[metric.Dimension]string{
 		metric.All: "''", metric.Domain: "split_part(r.address, '@', 2)", metric.Tag: "coalesce(tag, '')", metric.Template: "coalesce(t.name, '')",
@@ -82,7 +86,7 @@ func (b *bundle) recount(tenantID string, q metric.Query) map[metric.Cell]metric
 	if q.Dimension != metric.Tag {
 		tags = ""
 	}
-	out := map[metric.Cell]metric.Counts{}
+	out := map[cell]metric.Counts{}
 	for i, w := range q.Windows {
 		rows, err := b.conn.Query(b.t.Context(), `
 			WITH v AS (SELECT *, coalesce(data ->> 'automated', 'false') = 'true' AS bot,
@@ -96,8 +100,8 @@ func (b *bundle) recount(tenantID string, q metric.Query) map[metric.Cell]metric
 		var group, kind string
 		var n, first int64
 		_, err = pgx.ForEachRow(rows, []any{&group, &kind, &n, &first}, func() error {
-			cell := metric.Cell{Window: i, Group: metric.Group{Key: group}}
-			c := out[cell]
+			at := cell{i, metric.Group{Key: group}}
+			c := out[at]
 			*map[string]*int64{
 				"email.accepted": &c.Accepted, "email.sent": &c.Sent, "email.delivered": &c.Delivered, "email.deferred": &c.Deferred,
 				"email.bounced": &c.Bounced, "email.failed": &c.Failed, "email.complained": &c.Complained, "email.opened": &c.Opened,
@@ -111,7 +115,7 @@ func (b *bundle) recount(tenantID string, q metric.Query) map[metric.Cell]metric
 			case "email.clicked":
 				c.UniqueClicked = first
 			}
-			out[cell] = c
+			out[at] = c
 			return nil
 		})
 		require.NoError(b.t, err)
@@ -267,9 +271,40 @@ func TestMetrics_Groups(t *testing.T) {
 	many(60, 110, 1)
 	cells := b.metrics(acme, query(metric.Tag, metric.Whole, "UTC"))
 	require.Len(t, cells, 101)
-	require.EqualValues(t, 2, cells[metric.Cell{Group: metric.Group{Key: "tag109"}}].Accepted)
-	require.EqualValues(t, 1, cells[metric.Cell{Group: metric.Group{Key: "tag049"}}].Accepted)
-	require.EqualValues(t, 10, cells[metric.Cell{Group: metric.Group{Other: true}}].Accepted)
+	require.EqualValues(t, 2, cells[cell{0, metric.Group{Key: "tag109"}}].Accepted)
+	require.EqualValues(t, 1, cells[cell{0, metric.Group{Key: "tag049"}}].Accepted)
+	require.EqualValues(t, 10, cells[cell{0, metric.Group{Other: true}}].Accepted)
+}
+
+// More rows than are read one by one are summed in the database; quarters are, too, while the days are those of another
+// time zone.
+func TestMetrics_ManyRows(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, acme)
+	for _, grain := range []string{"day", "quarter"} {
+		b.exec(`INSERT INTO metrics (tenant_id, dimension, grain, at, key, sent, unknown)
+			SELECT $1, 'domain', $2, at, 'd' || k, k, 1
+			FROM generate_series('2026-01-01Z'::timestamptz, '2026-03-31Z', '1 day') at, generate_series(1, 250) k`, acme, grain)
+	}
+	b.exec("INSERT INTO metric_cursors VALUES ($1, '00000000-0000-0000-0000-000000000000', 'UTC')", acme)
+	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, zone := range []string{"UTC", "Etc/UTC"} { // the second is none that the days are in
+		loc, err := time.LoadLocation(zone)
+		require.NoError(t, err)
+		want := map[cell]metric.Counts{}
+		for day := range 90 {
+			for k := range 100 {
+				want[cell{day, metric.Group{Key: fmt.Sprint("d", 250-k)}}] = metric.Counts{Sent: int64(250 - k), Unknown: 1}
+			}
+			want[cell{day, metric.Group{Other: true}}] = metric.Counts{Sent: 150 * 151 / 2, Unknown: 150}
+		}
+		require.Equal(t, want, b.metrics(acme, metric.NewQuery(metric.Domain, metric.ByDay, from, from.AddDate(0, 0, 90), loc)), zone)
+		few := b.metrics(acme, metric.NewQuery(metric.Domain, metric.ByDay, from, from.AddDate(0, 0, 7), loc))
+		require.Len(t, few, 7*101)
+		for at, c := range few {
+			require.Equal(t, want[at], c)
+		}
+	}
 }
 
 // A roller does nothing for a tenant that is being deleted, and what it has made is deleted.

@@ -27,10 +27,10 @@ CREATE TABLE metrics (
     unknown           integer NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, dimension, grain, at, key),
     CONSTRAINT metrics_dimension_known CHECK (dimension IN ('total', 'template', 'tag', 'domain')),
-    CONSTRAINT metrics_grain_known CHECK (grain IN ('quarter', 'day'))
+    CONSTRAINT metrics_grain_known CHECK (grain IN ('quarter', 'hour', 'day'))
 ) WITH (fillfactor = 80);
-COMMENT ON COLUMN metrics.grain IS 'quarters of an hour make up the hours and the days of every time zone; days are those of metric_cursors.timezone';
-COMMENT ON COLUMN metrics.at IS 'beginning of the quarter; of a day, its date at 0:00 UTC';
+COMMENT ON COLUMN metrics.grain IS 'quarters of an hour make up the days of every time zone; hours are those of UTC, days those of metric_cursors.timezone';
+COMMENT ON COLUMN metrics.at IS 'beginning of the quarter or hour; of a day, its date at 0:00 UTC';
 COMMENT ON COLUMN metrics.key IS 'name of the template, tag or domain; empty: none, and of the total';
 
 CREATE TABLE metric_uniques (

@@ -1,19 +1,24 @@
--- name: EnsureEngagements :exec
--- A row for each of these recipients that is there.
-INSERT INTO engagements (tenant_id, recipient_id)
-SELECT r.tenant_id, r.id
-FROM (SELECT unnest(@tenant_ids::text[]) AS tenant_id, unnest(@recipient_ids::uuid[]) AS id) h JOIN recipients r ON r.id = h.id
-WHERE r.tenant_id = h.tenant_id
-ORDER BY r.id
-ON CONFLICT (recipient_id, tenant_id) DO NOTHING;
-
 -- name: LockEngagements :many
--- In an order, so that two processes can not wait for each other.
+-- The rows of these recipients that are there, in an order, so that two processes can not wait for each other.
 SELECT g.tenant_id, g.recipient_id, g.opened_at, g.clicked_at, g.last_clicked_at, g.last_link, r.email_id, r.status, r.updated_at
 FROM engagements g JOIN recipients r ON r.id = g.recipient_id AND r.tenant_id = g.tenant_id
 WHERE g.recipient_id = ANY(@recipient_ids::uuid[])
 ORDER BY g.recipient_id, g.tenant_id
 FOR UPDATE OF g;
+
+-- name: InsertEngagements :many
+-- A row for each of these recipients that is there; not inserted: another process has just done that.
+WITH there AS (
+    SELECT r.tenant_id, r.id, r.email_id, r.status, r.updated_at
+    FROM (SELECT unnest(@tenant_ids::text[]) AS tenant_id, unnest(@recipient_ids::uuid[]) AS id) h JOIN recipients r ON r.id = h.id
+    WHERE r.tenant_id = h.tenant_id
+), made AS (
+    INSERT INTO engagements (tenant_id, recipient_id) SELECT tenant_id, id FROM there ORDER BY id, tenant_id
+    ON CONFLICT (recipient_id, tenant_id) DO NOTHING
+    RETURNING recipient_id, tenant_id
+)
+SELECT t.tenant_id, t.id AS recipient_id, t.email_id, t.status, t.updated_at, (m.recipient_id IS NOT NULL)::boolean AS inserted
+FROM there t LEFT JOIN made m ON m.recipient_id = t.id AND m.tenant_id = t.tenant_id;
 
 -- name: AddEngagements :exec
 -- Counts hits, a row of the arrays for each recipient; the epoch stands for null.

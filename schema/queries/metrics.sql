@@ -123,22 +123,8 @@ FROM metrics m
 WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = @grain AND m.at >= @from_at AND m.at < @to_at
 GROUP BY m.key;
 
--- name: ListMetricDays :many
--- Days as they are, of some keys.
-SELECT m.at::timestamptz AS start, m.key AS group_key, true AS named,
-    m.accepted::bigint AS accepted, m.sent::bigint AS sent, m.delivered::bigint AS delivered,
-    m.deferred::bigint AS deferred, m.bounced::bigint AS bounced, m.failed::bigint AS failed,
-    m.complained::bigint AS complained, m.opened::bigint AS opened, m.unique_opened::bigint AS unique_opened,
-    m.automated_opened::bigint AS automated_opened, m.clicked::bigint AS clicked,
-    m.unique_clicked::bigint AS unique_clicked, m.automated_clicked::bigint AS automated_clicked,
-    m.unsubscribed::bigint AS unsubscribed, m.suppressed::bigint AS suppressed, m.expired::bigint AS expired,
-    m.cancelled::bigint AS cancelled, m.unknown::bigint AS unknown
-FROM metrics m
-WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = 'day' AND m.at >= @from_at AND m.at < @to_at
-    AND m.key = ANY(@keys::text[]);
-
--- name: SumOtherDays :many
--- Days of all other keys together.
+-- name: SumOtherMetrics :many
+-- Rows of all other keys together.
 SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
     sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
     sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
@@ -148,7 +134,7 @@ SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
     sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
     sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
 FROM metrics m
-WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = 'day' AND m.at >= @from_at AND m.at < @to_at
+WHERE m.tenant_id = @tenant_id AND m.dimension = @dimension AND m.grain = @grain AND m.at >= @from_at AND m.at < @to_at
     AND m.key <> ALL(@keys::text[])
 GROUP BY m.at;
 

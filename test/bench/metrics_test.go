@@ -26,6 +26,7 @@ func BenchmarkMetrics(b *testing.B) {
 	api, err := stack.Launch("apiserver", "MAILTURA_LOG_LEVEL=warn")
 	require.NoError(b, err)
 	b.Cleanup(api.Stop)
+	served = api
 	client, err := mailtura.NewClientWithResponses(stack.URL, mailtura.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+stack.Key)
 		return nil
@@ -37,6 +38,7 @@ func BenchmarkMetrics(b *testing.B) {
 	for _, query := range []string{
 		"interval=day", "interval=total", "interval=total&groupBy=template", "interval=total&groupBy=tag", "interval=total&groupBy=domain",
 		"interval=day&groupBy=template", "interval=day&groupBy=domain", "interval=day&groupBy=domain&format=csv", "interval=hour&from=2026-03-01",
+		"interval=hour&groupBy=domain&from=2026-03-27T21:00:00Z",
 	} {
 		b.Run(query, func(b *testing.B) {
 			for b.Loop() {
@@ -51,12 +53,9 @@ func makeMetrics(b *testing.B, stack *testkit.Stack, tenantID string) {
 	conn, err := pgx.Connect(b.Context(), stack.Database.URL("mailtura"))
 	require.NoError(b, err)
 	defer conn.Close(b.Context()) //nolint:errcheck // a benchmark's connection
-	for grain, step := range map[string]string{"quarter": "15 minutes", "day": "1 day"} {
+	for grain, step := range map[string]string{"quarter": "15 minutes", "hour": "1 hour", "day": "1 day"} {
 		for dimension, keys := range map[string]int{"total": 1, "template": 20, "tag": 10, "domain": 150} {
-			share := 10_000_000 / 90 / keys / 2 // accepted and sent
-			if grain == "quarter" {
-				share /= 96
-			}
+			share := 10_000_000 / 90 / keys / 2 / map[string]int{"day": 1, "hour": 24, "quarter": 96}[grain] // accepted and sent
 			_, err := conn.Exec(b.Context(), fmt.Sprintf(`INSERT INTO metrics (tenant_id, dimension, grain, at, key, accepted, sent)
 				SELECT '%s', '%s', '%s', at, CASE WHEN '%s' = 'total' THEN '' ELSE 'key-' || k END, %d + k, %d
 				FROM generate_series('2026-01-01Z'::timestamptz, '2026-03-31T23:59Z', '%s') at, generate_series(1, %d) k`,
@@ -79,6 +78,7 @@ func measureMetrics(b *testing.B, stack *testkit.Stack, query string) {
 		url += "&from=2026-01-01"
 	}
 	var size int64
+	account := readAccount(stack)
 	for i := range times {
 		r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 		require.NoError(b, err)
@@ -92,6 +92,10 @@ func measureMetrics(b *testing.B, stack *testkit.Stack, query string) {
 		require.NoError(b, answer.Body.Close())
 		times[i] = time.Since(began)
 		require.Equal(b, http.StatusOK, answer.StatusCode)
+	}
+	now := readAccount(stack)
+	for part, used := range map[string]time.Duration{"api": now["mailtura"] - account["mailtura"], "postgres": now["postgres-mailtura"] - account["postgres-mailtura"]} {
+		b.ReportMetric(float64(used.Microseconds())/1000/requests, "ms-cpu:"+part)
 	}
 	slices.Sort(times)
 	b.ReportMetric(float64(times[requests/2].Microseconds())/1000, "p50-ms")

@@ -58,21 +58,6 @@ func (q *Queries) AddEngagements(ctx context.Context, arg AddEngagementsParams) 
 	return err
 }
 
-const ensureEngagements = `-- name: EnsureEngagements :exec
-INSERT INTO engagements (tenant_id, recipient_id)
-SELECT r.tenant_id, r.id
-FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS id) h JOIN recipients r ON r.id = h.id
-WHERE r.tenant_id = h.tenant_id
-ORDER BY r.id
-ON CONFLICT (recipient_id, tenant_id) DO NOTHING
-`
-
-// A row for each of these recipients that is there.
-func (q *Queries) EnsureEngagements(ctx context.Context, tenantIds []string, recipientIds []uuid.UUID) error {
-	_, err := q.db.Exec(ctx, ensureEngagements, tenantIds, recipientIds)
-	return err
-}
-
 const getTrackingHost = `-- name: GetTrackingHost :one
 SELECT id FROM tenants WHERE settings #>> '{tracking,domain}' = $1::text
 `
@@ -83,6 +68,57 @@ func (q *Queries) GetTrackingHost(ctx context.Context, host string) (string, err
 	var id string
 	err := row.Scan(&id)
 	return id, err
+}
+
+const insertEngagements = `-- name: InsertEngagements :many
+WITH there AS (
+    SELECT r.tenant_id, r.id, r.email_id, r.status, r.updated_at
+    FROM (SELECT unnest($1::text[]) AS tenant_id, unnest($2::uuid[]) AS id) h JOIN recipients r ON r.id = h.id
+    WHERE r.tenant_id = h.tenant_id
+), made AS (
+    INSERT INTO engagements (tenant_id, recipient_id) SELECT tenant_id, id FROM there ORDER BY id, tenant_id
+    ON CONFLICT (recipient_id, tenant_id) DO NOTHING
+    RETURNING recipient_id, tenant_id
+)
+SELECT t.tenant_id, t.id AS recipient_id, t.email_id, t.status, t.updated_at, (m.recipient_id IS NOT NULL)::boolean AS inserted
+FROM there t LEFT JOIN made m ON m.recipient_id = t.id AND m.tenant_id = t.tenant_id
+`
+
+type InsertEngagementsRow struct {
+	TenantID    string
+	RecipientID uuid.UUID
+	EmailID     uuid.UUID
+	Status      string
+	UpdatedAt   time.Time
+	Inserted    bool
+}
+
+// A row for each of these recipients that is there; not inserted: another process has just done that.
+func (q *Queries) InsertEngagements(ctx context.Context, tenantIds []string, recipientIds []uuid.UUID) ([]InsertEngagementsRow, error) {
+	rows, err := q.db.Query(ctx, insertEngagements, tenantIds, recipientIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InsertEngagementsRow
+	for rows.Next() {
+		var i InsertEngagementsRow
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.RecipientID,
+			&i.EmailID,
+			&i.Status,
+			&i.UpdatedAt,
+			&i.Inserted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertHits = `-- name: InsertHits :exec
@@ -181,7 +217,7 @@ type LockEngagementsRow struct {
 	UpdatedAt     time.Time
 }
 
-// In an order, so that two processes can not wait for each other.
+// The rows of these recipients that are there, in an order, so that two processes can not wait for each other.
 func (q *Queries) LockEngagements(ctx context.Context, recipientIds []uuid.UUID) ([]LockEngagementsRow, error) {
 	rows, err := q.db.Query(ctx, lockEngagements, recipientIds)
 	if err != nil {

@@ -225,101 +225,6 @@ func (q *Queries) ListFacts(ctx context.Context, arg ListFactsParams) ([]ListFac
 	return items, nil
 }
 
-const listMetricDays = `-- name: ListMetricDays :many
-SELECT m.at::timestamptz AS start, m.key AS group_key, true AS named,
-    m.accepted::bigint AS accepted, m.sent::bigint AS sent, m.delivered::bigint AS delivered,
-    m.deferred::bigint AS deferred, m.bounced::bigint AS bounced, m.failed::bigint AS failed,
-    m.complained::bigint AS complained, m.opened::bigint AS opened, m.unique_opened::bigint AS unique_opened,
-    m.automated_opened::bigint AS automated_opened, m.clicked::bigint AS clicked,
-    m.unique_clicked::bigint AS unique_clicked, m.automated_clicked::bigint AS automated_clicked,
-    m.unsubscribed::bigint AS unsubscribed, m.suppressed::bigint AS suppressed, m.expired::bigint AS expired,
-    m.cancelled::bigint AS cancelled, m.unknown::bigint AS unknown
-FROM metrics m
-WHERE m.tenant_id = $1 AND m.dimension = $2 AND m.grain = 'day' AND m.at >= $3 AND m.at < $4
-    AND m.key = ANY($5::text[])
-`
-
-type ListMetricDaysParams struct {
-	TenantID  string
-	Dimension string
-	FromAt    time.Time
-	ToAt      time.Time
-	Keys      []string
-}
-
-type ListMetricDaysRow struct {
-	Start            time.Time
-	GroupKey         string
-	Named            bool
-	Accepted         int64
-	Sent             int64
-	Delivered        int64
-	Deferred         int64
-	Bounced          int64
-	Failed           int64
-	Complained       int64
-	Opened           int64
-	UniqueOpened     int64
-	AutomatedOpened  int64
-	Clicked          int64
-	UniqueClicked    int64
-	AutomatedClicked int64
-	Unsubscribed     int64
-	Suppressed       int64
-	Expired          int64
-	Cancelled        int64
-	Unknown          int64
-}
-
-// Days as they are, of some keys.
-func (q *Queries) ListMetricDays(ctx context.Context, arg ListMetricDaysParams) ([]ListMetricDaysRow, error) {
-	rows, err := q.db.Query(ctx, listMetricDays,
-		arg.TenantID,
-		arg.Dimension,
-		arg.FromAt,
-		arg.ToAt,
-		arg.Keys,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListMetricDaysRow
-	for rows.Next() {
-		var i ListMetricDaysRow
-		if err := rows.Scan(
-			&i.Start,
-			&i.GroupKey,
-			&i.Named,
-			&i.Accepted,
-			&i.Sent,
-			&i.Delivered,
-			&i.Deferred,
-			&i.Bounced,
-			&i.Failed,
-			&i.Complained,
-			&i.Opened,
-			&i.UniqueOpened,
-			&i.AutomatedOpened,
-			&i.Clicked,
-			&i.UniqueClicked,
-			&i.AutomatedClicked,
-			&i.Unsubscribed,
-			&i.Suppressed,
-			&i.Expired,
-			&i.Cancelled,
-			&i.Unknown,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listMetricUniques = `-- name: ListMetricUniques :many
 SELECT recipient_id, kind FROM metric_uniques WHERE tenant_id = $1 AND recipient_id = ANY($2::uuid[])
 `
@@ -589,7 +494,7 @@ func (q *Queries) SumMetricsOfKeys(ctx context.Context, arg SumMetricsOfKeysPara
 	return items, nil
 }
 
-const sumOtherDays = `-- name: SumOtherDays :many
+const sumOtherMetrics = `-- name: SumOtherMetrics :many
 SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
     sum(m.accepted)::bigint AS accepted, sum(m.sent)::bigint AS sent, sum(m.delivered)::bigint AS delivered,
     sum(m.deferred)::bigint AS deferred, sum(m.bounced)::bigint AS bounced, sum(m.failed)::bigint AS failed,
@@ -599,20 +504,21 @@ SELECT m.at::timestamptz AS start, ''::text AS group_key, false AS named,
     sum(m.unsubscribed)::bigint AS unsubscribed, sum(m.suppressed)::bigint AS suppressed, sum(m.expired)::bigint AS expired,
     sum(m.cancelled)::bigint AS cancelled, sum(m.unknown)::bigint AS unknown
 FROM metrics m
-WHERE m.tenant_id = $1 AND m.dimension = $2 AND m.grain = 'day' AND m.at >= $3 AND m.at < $4
-    AND m.key <> ALL($5::text[])
+WHERE m.tenant_id = $1 AND m.dimension = $2 AND m.grain = $3 AND m.at >= $4 AND m.at < $5
+    AND m.key <> ALL($6::text[])
 GROUP BY m.at
 `
 
-type SumOtherDaysParams struct {
+type SumOtherMetricsParams struct {
 	TenantID  string
 	Dimension string
+	Grain     string
 	FromAt    time.Time
 	ToAt      time.Time
 	Keys      []string
 }
 
-type SumOtherDaysRow struct {
+type SumOtherMetricsRow struct {
 	Start            time.Time
 	GroupKey         string
 	Named            bool
@@ -636,11 +542,12 @@ type SumOtherDaysRow struct {
 	Unknown          int64
 }
 
-// Days of all other keys together.
-func (q *Queries) SumOtherDays(ctx context.Context, arg SumOtherDaysParams) ([]SumOtherDaysRow, error) {
-	rows, err := q.db.Query(ctx, sumOtherDays,
+// Rows of all other keys together.
+func (q *Queries) SumOtherMetrics(ctx context.Context, arg SumOtherMetricsParams) ([]SumOtherMetricsRow, error) {
+	rows, err := q.db.Query(ctx, sumOtherMetrics,
 		arg.TenantID,
 		arg.Dimension,
+		arg.Grain,
 		arg.FromAt,
 		arg.ToAt,
 		arg.Keys,
@@ -649,9 +556,9 @@ func (q *Queries) SumOtherDays(ctx context.Context, arg SumOtherDaysParams) ([]S
 		return nil, err
 	}
 	defer rows.Close()
-	var items []SumOtherDaysRow
+	var items []SumOtherMetricsRow
 	for rows.Next() {
-		var i SumOtherDaysRow
+		var i SumOtherMetricsRow
 		if err := rows.Scan(
 			&i.Start,
 			&i.GroupKey,
