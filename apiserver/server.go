@@ -77,6 +77,7 @@ type Server struct {
 	drain    func() // closes draining, once
 
 	attempts attempts
+	tests    testCalls
 
 	publicHost string // of Tracking.Base
 }
@@ -87,6 +88,7 @@ func New(cfg Config) *Server {
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
 		Config: cfg, log: cfg.Log, router: chi.NewRouter(), known: newKnown(cfg.Store, cfg.Remember), attempts: newAttempts(cfg.Attempts),
+		tests: newTestCalls(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

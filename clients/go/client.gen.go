@@ -5008,7 +5008,7 @@ type ClientInterface interface {
 
 	// TestWebhook Call a webhook to see what it answers
 	//
-	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 	//
 	// Corresponds with POST /api/v1/webhooks/{id}/test (the `TestWebhook` operationId).
 	TestWebhook(ctx context.Context, id string, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6623,7 +6623,7 @@ func (c *Client) RotateWebhookSecret(ctx context.Context, id string, params *Rot
 
 // TestWebhook Call a webhook to see what it answers
 //
-// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 //
 // Corresponds with POST /api/v1/webhooks/{id}/test (the `TestWebhook` operationId).
 func (c *Client) TestWebhook(ctx context.Context, id string, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12049,7 +12049,7 @@ type ClientWithResponsesInterface interface {
 
 	// TestWebhookWithResponse Call a webhook to see what it answers
 	//
-	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -20878,7 +20878,7 @@ func (c *ClientWithResponses) RotateWebhookSecretWithResponse(ctx context.Contex
 
 // TestWebhookWithResponse Call a webhook to see what it answers
 //
-// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

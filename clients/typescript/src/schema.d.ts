@@ -1079,7 +1079,7 @@ export interface paths {
         put?: never;
         /**
          * Call a webhook to see what it answers
-         * @description With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+         * @description With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
          */
         post: operations["test-webhook"];
         delete?: never;
