@@ -1846,7 +1846,7 @@ type CreateAPIKeyScopes string
 
 // CreateTemplate defines model for CreateTemplate.
 type CreateTemplate struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -1859,7 +1859,7 @@ type CreateTemplate struct {
 	// Examples: template
 	Kind *CreateTemplateKind `json:"kind,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Name Letters, digits, dot, underscore and hyphen; starts with a letter or digit
@@ -1872,7 +1872,7 @@ type CreateTemplate struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -1948,7 +1948,7 @@ type DeletionReceipt struct {
 
 // DraftTemplate defines model for DraftTemplate.
 type DraftTemplate struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -1959,7 +1959,7 @@ type DraftTemplate struct {
 	// Kind template when it is absent
 	Kind *DraftTemplateKind `json:"kind,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Subject Handlebars; one line. A partial has none
@@ -1967,7 +1967,7 @@ type DraftTemplate struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -2907,7 +2907,7 @@ type Template struct {
 	// CreatedAt Of the template
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -2919,7 +2919,7 @@ type Template struct {
 	InlineCss *bool        `json:"inlineCss,omitempty"`
 	Kind      TemplateKind `json:"kind"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Name Examples: welcome
@@ -2936,7 +2936,7 @@ type Template struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -2956,7 +2956,7 @@ type TemplateKind string
 
 // TemplateContent defines model for TemplateContent.
 type TemplateContent struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -2964,7 +2964,7 @@ type TemplateContent struct {
 	// InlineCss Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not
 	InlineCss *bool `json:"inlineCss,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Subject Handlebars; one line. A partial has none
@@ -2972,7 +2972,7 @@ type TemplateContent struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
