@@ -78,6 +78,7 @@ type Server struct {
 	drain    func() // closes draining, once
 
 	attempts attempts
+	tests    testCalls
 
 	publicHost string // of Tracking.Base
 }
@@ -88,7 +89,7 @@ func New(cfg Config) *Server {
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
 		Config: cfg, log: cfg.Log, router: chi.NewRouter(), tracked: chi.NewRouter(),
-		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts),
+		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts), tests: newTestCalls(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -63,11 +63,15 @@ func (s *Server) copyTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	var t store.Template
-	for _, one := range copies {
-		if t, err = one.save(ctx, s, target.ID); err != nil {
+	partials, own := copies[:len(copies)-1], copies[len(copies)-1]
+	for _, one := range partials {
+		if _, err := one.save(ctx, s, target.ID, nil); err != nil {
 			return nil, err
 		}
+	}
+	t, err := own.save(ctx, s, target.ID, keepTemplate(ctx))
+	if err != nil {
+		return nil, err
 	}
 	return templateResource(t)
 }
@@ -140,12 +144,12 @@ func sameJSON(a, b json.RawMessage) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
-func (c *templateCopy) save(ctx context.Context, s *Server, tenantID string) (store.Template, error) {
+func (c *templateCopy) save(ctx context.Context, s *Server, tenantID string, keep []store.Keep[store.Template]) (store.Template, error) {
 	switch {
 	case c.there == nil:
-		return s.createLinked(ctx, tenantID, c.template)
+		return s.createLinked(ctx, tenantID, c.template, keep...)
 	case sameContent(*c.there, c.template):
 		return *c.there, nil
 	}
-	return s.updateLinked(ctx, tenantID, c.template, nil)
+	return s.updateLinked(ctx, tenantID, c.template, keep)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/mailtura/mailtura/internal/fault"
@@ -58,6 +59,11 @@ func contentFields(kind string, in TemplateContent) []fault.Field {
 	}
 	if field, bad := noNUL("body.subject", in.Subject, "body.html", in.HTML, "body.text", in.Text, "body.mjml", in.MJML); bad {
 		c.fields = append(c.fields, field)
+	}
+	for _, part := range [][2]string{{"body.html", in.HTML}, {"body.text", in.Text}, {"body.mjml", in.MJML}} {
+		if n := len(part[1]); n > template.MaxSource {
+			c.wrong(part[0], "too_large", "has "+strconv.Itoa(n)+" bytes, at most "+strconv.Itoa(template.MaxSource)+" are allowed")
+		}
 	}
 	if in.HTML != "" && in.MJML != "" {
 		c.wrong("body.mjml", "mjml_and_html", "a template has html or mjml, from which html is made")

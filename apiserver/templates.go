@@ -22,9 +22,9 @@ import (
 // TemplateContent is what a template says. html, mjml and text are Handlebars; one of them must be there.
 type TemplateContent struct {
 	Subject   string         `json:"subject,omitempty" maxLength:"2000" doc:"Handlebars; one line. A partial has none" example:"Welcome, {{name}}"`
-	HTML      string         `json:"html,omitempty" maxLength:"1048576" doc:"Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along" example:"<p>Hello {{name}}</p>"`
-	Text      string         `json:"text,omitempty" maxLength:"1048576" doc:"Handlebars; derived from html when it is absent" example:"Hello {{name}}"`
-	MJML      string         `json:"mjml,omitempty" maxLength:"524288" doc:"MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial"`
+	HTML      string         `json:"html,omitempty" maxLength:"524288" doc:"Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along" example:"<p>Hello {{name}}</p>"`
+	Text      string         `json:"text,omitempty" maxLength:"524288" doc:"Handlebars, at most 512 kB; derived from html when it is absent" example:"Hello {{name}}"`
+	MJML      string         `json:"mjml,omitempty" maxLength:"524288" doc:"MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial"`
 	InlineCSS *bool          `json:"inlineCss,omitempty" doc:"Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not"`
 	Variables map[string]any `json:"variables,omitempty" doc:"JSON Schema (2020-12) of the variables, checked when an email is accepted. Without it, every variable that the template prints unconditionally is required. Its examples and defaults are what a preview shows."`
 }

@@ -3,12 +3,16 @@ package apiserver_test
 import (
 	"fmt"
 	"net/http"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/mailtura/mailtura/apiserver"
+	"github.com/mailtura/mailtura/internal/plan"
+	"github.com/mailtura/mailtura/internal/template"
 	"github.com/mailtura/mailtura/internal/tenant"
 )
 
@@ -146,4 +150,27 @@ func TestListTemplates_Paging(t *testing.T) {
 	}
 	require.Equal(t, []string{"query.after invalid_cursor"},
 		b.ask(http.MethodGet, templatesPath+"?after=AAAA", key, nil).fields(422, "validation_failed"))
+}
+
+// A part has at most 512 kB, which the document says in characters, and the answer in bytes.
+func TestTemplates_Limit(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{})
+	post := func(name, html string) answer {
+		return b.ask(http.MethodPost, templatesPath, key, map[string]string{"name": name, "html": html, "text": "x"})
+	}
+	const most = 512 << 10
+	full := post("full", strings.Repeat("x", most))
+	require.Equal(t, http.StatusCreated, full.Status, full.Body)
+	require.Equal(t, []string{"body.html bad_length"}, post("long", strings.Repeat("x", most+1)).fields(422, "validation_failed"))
+	require.Equal(t, []string{"body.html too_large"}, post("wide", strings.Repeat("é", most/2+1)).fields(422, "validation_failed"))
+	require.Equal(t, http.StatusCreated, post("wide", strings.Repeat("é", most/2)).Status)
+	require.Equal(t, most, template.MaxSource)
+	for _, of := range []reflect.Type{reflect.TypeFor[apiserver.TemplateContent](), reflect.TypeFor[plan.Template]()} {
+		for _, name := range []string{"HTML", "Text"} {
+			field, _ := of.FieldByName(name)
+			require.Equal(t, strconv.Itoa(most), field.Tag.Get("maxLength"), "%s.%s", of, name)
+			require.Contains(t, field.Tag.Get("doc"), "at most 512 kB")
+		}
+	}
 }

@@ -64,8 +64,10 @@ func (s *Server) registerWebhookCalls() {
 	tags := []string{"Webhooks"}
 	register(s, forTenants(apikey.WebhooksWrite), huma.Operation{
 		OperationID: "test-webhook", Method: http.MethodPost, Path: "/webhooks/{id}/test", Tags: tags,
-		Summary:     "Call a webhook to see what it answers",
-		Description: "With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged.",
+		Summary: "Call a webhook to see what it answers",
+		Description: "With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. " +
+			"A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server.",
+		Errors: []int{http.StatusTooManyRequests},
 	}, s.testWebhook)
 	register(s, forTenants(apikey.WebhooksRead), huma.Operation{
 		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: "/webhooks/{id}/deliveries", Tags: tags,
@@ -92,6 +94,9 @@ func (s *Server) testWebhook(ctx context.Context, in *struct {
 	}
 	secrets, err := s.Webhooks.open(w)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.tests.allow(w.TenantID); err != nil {
 		return nil, err
 	}
 	test := Event{ID: id.Event.NewString(), Type: EventType(event.WebhookTest), Timestamp: time.Now().UTC(), Data: EventData{WebhookID: in.ID}}

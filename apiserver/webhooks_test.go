@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -218,4 +219,26 @@ func TestWebhooks_DeliveriesAndReplay(t *testing.T) {
 	}
 	must[apiserver.Webhook](b, http.StatusOK, http.MethodPatch, one, key, `{"enabled":false}`)
 	b.ask(http.MethodPost, one+"/replay", key, `{"after":"`+events[0].ID+`"}`).problem(http.StatusConflict, "webhook_disabled")
+}
+
+// A tenant can not pound a server with test calls; another tenant's are not counted.
+func TestWebhooks_TestCallsAreFew(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{})
+	theirs := b.tenant("other", tenant.Settings{FromEmail: "a@acme.com"})
+	test := func(key string) func() answer {
+		made := b.webhook(key, `{"url":"https://10.0.0.1/hook","events":["*"]}`) // is refused at once
+		return func() answer { return b.ask(http.MethodPost, webhooksPath+"/"+made.ID+"/test", key, nil) }
+	}
+	mine, made := test(key), 0
+	full := mine()
+	for ; full.Status == http.StatusOK; full = mine() {
+		made++
+	}
+	require.GreaterOrEqual(t, made, 10)
+	require.Contains(t, full.problem(http.StatusTooManyRequests, "too_many_test_calls").Detail, "10 test calls")
+	seconds, err := strconv.Atoi(full.Header.Get("Retry-After"))
+	require.NoError(t, err)
+	require.True(t, seconds >= 1 && seconds <= 6, seconds)
+	require.Equal(t, http.StatusOK, test(theirs)().Status)
 }

@@ -1729,7 +1729,7 @@ type CreateAPIKeyScopes string
 
 // CreateTemplate defines model for CreateTemplate.
 type CreateTemplate struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -1742,7 +1742,7 @@ type CreateTemplate struct {
 	// Examples: template
 	Kind *CreateTemplateKind `json:"kind,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Name Letters, digits, dot, underscore and hyphen; starts with a letter or digit
@@ -1755,7 +1755,7 @@ type CreateTemplate struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -1831,7 +1831,7 @@ type DeletionReceipt struct {
 
 // DraftTemplate defines model for DraftTemplate.
 type DraftTemplate struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -1842,7 +1842,7 @@ type DraftTemplate struct {
 	// Kind template when it is absent
 	Kind *DraftTemplateKind `json:"kind,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Subject Handlebars; one line. A partial has none
@@ -1850,7 +1850,7 @@ type DraftTemplate struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -2790,7 +2790,7 @@ type Template struct {
 	// CreatedAt Of the template
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -2802,7 +2802,7 @@ type Template struct {
 	InlineCss *bool        `json:"inlineCss,omitempty"`
 	Kind      TemplateKind `json:"kind"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Name Examples: welcome
@@ -2819,7 +2819,7 @@ type Template struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -2839,7 +2839,7 @@ type TemplateKind string
 
 // TemplateContent defines model for TemplateContent.
 type TemplateContent struct {
-	// Html Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+	// Html Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
 	//
 	// Examples: <p>Hello {{name}}</p>
 	Html *string `json:"html,omitempty"`
@@ -2847,7 +2847,7 @@ type TemplateContent struct {
 	// InlineCss Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not
 	InlineCss *bool `json:"inlineCss,omitempty"`
 
-	// Mjml MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
+	// Mjml MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial
 	Mjml *string `json:"mjml,omitempty"`
 
 	// Subject Handlebars; one line. A partial has none
@@ -2855,7 +2855,7 @@ type TemplateContent struct {
 	// Examples: Welcome, {{name}}
 	Subject *string `json:"subject,omitempty"`
 
-	// Text Handlebars; derived from html when it is absent
+	// Text Handlebars, at most 512 kB; derived from html when it is absent
 	//
 	// Examples: Hello {{name}}
 	Text *string `json:"text,omitempty"`
@@ -4885,7 +4885,7 @@ type ClientInterface interface {
 
 	// TestWebhook Call a webhook to see what it answers
 	//
-	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 	//
 	// Corresponds with POST /api/v1/webhooks/{id}/test (the `TestWebhook` operationId).
 	TestWebhook(ctx context.Context, id string, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6500,7 +6500,7 @@ func (c *Client) RotateWebhookSecret(ctx context.Context, id string, params *Rot
 
 // TestWebhook Call a webhook to see what it answers
 //
-// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 //
 // Corresponds with POST /api/v1/webhooks/{id}/test (the `TestWebhook` operationId).
 func (c *Client) TestWebhook(ctx context.Context, id string, params *TestWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11926,7 +11926,7 @@ type ClientWithResponsesInterface interface {
 
 	// TestWebhookWithResponse Call a webhook to see what it answers
 	//
-	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+	// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -20755,7 +20755,7 @@ func (c *ClientWithResponses) RotateWebhookSecretWithResponse(ctx context.Contex
 
 // TestWebhookWithResponse Call a webhook to see what it answers
 //
-// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+// With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -33,7 +33,7 @@ func source() plan.Source {
 	return plan.Source{
 		Files: fstest.MapFS{
 			"t/welcome.html": {Data: []byte("<p>${kept} {{name}}</p>\n")}, "empty": {}, "binary": {Data: []byte("\xff")},
-			"huge": {Data: make([]byte, 1<<20+1)},
+			"huge": {Data: make([]byte, 512<<10+1)},
 		},
 		Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		Now: now,
@@ -221,7 +221,7 @@ func TestParse_SaysWhereAndWhat(t *testing.T) {
 		template + "htmlFile: none\n":                            {"[13:19]", "can not be read"},
 		template + "htmlFile: t\n":                               {"[13:19]", "not a regular file"},
 		template + "textFile: empty\n":                           {"[13:19]", "the file is empty"},
-		template + "textFile: huge\n":                            {"[13:19]", "larger than 1 MiB"},
+		template + "textFile: huge\n":                            {"[13:19]", "larger than 512 kB"},
 		template + "textFile: binary\n":                          {"[13:19]", "not UTF-8"},
 		template + "text: a\n      - name: w\n        text: b\n": {"[14:15] templates[1].name: template \"b/w\" is in the file twice"},
 		two + "    templates: [{name: a b, text: x}]\n":          {"[11:24] templates[0].name", "letters, digits"},

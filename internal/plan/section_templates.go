@@ -7,15 +7,17 @@ import (
 	"path"
 	"regexp"
 	"unicode/utf8"
+
+	"github.com/mailtura/mailtura/internal/template"
 )
 
 // Template is a template of a tenant. Its content stands in the file, or in files beside it.
 type Template struct {
 	Name      string         `json:"name" doc:"How emails name it" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$" example:"welcome"`
 	Subject   string         `json:"subject,omitempty" doc:"Handlebars; one line" maxLength:"2000"`
-	HTML      string         `json:"html,omitempty" doc:"Handlebars" maxLength:"1048576"`
+	HTML      string         `json:"html,omitempty" doc:"Handlebars; at most 512 kB" maxLength:"524288"`
 	HTMLFile  string         `json:"htmlFile,omitempty" doc:"A file with the html, relative to this one and in its folder or below" example:"templates/welcome.html"`
-	Text      string         `json:"text,omitempty" doc:"Handlebars; derived from html when it is absent" maxLength:"1048576"`
+	Text      string         `json:"text,omitempty" doc:"Handlebars; at most 512 kB; derived from html when it is absent" maxLength:"524288"`
 	TextFile  string         `json:"textFile,omitempty" doc:"A file with the text, relative to this one and in its folder or below" example:"templates/welcome.txt"`
 	Variables map[string]any `json:"variables,omitempty" doc:"JSON Schema (2020-12) of the variables"`
 }
@@ -77,7 +79,7 @@ func (p *reader) checkTemplate(tenantID string, e Template, at string) {
 	}
 	for name, text := range map[string]string{"html": e.HTML, "text": e.Text} {
 		if len(text) > maxContent {
-			p.problem(at+"."+name, "is larger than 1 MiB")
+			p.problem(at+"."+name, "is larger than 512 kB")
 		}
 	}
 	if utf8.RuneCountInString(e.Subject) > 2000 {
@@ -85,7 +87,7 @@ func (p *reader) checkTemplate(tenantID string, e Template, at string) {
 	}
 }
 
-const maxContent = 1 << 20
+const maxContent = template.MaxSource
 
 // fileFor reads the file that has a content.
 func (p *reader) fileFor(at, field, inline, name string) string {
@@ -123,7 +125,7 @@ func (p *reader) readFile(name string) (text, problem string) {
 	case err != nil:
 		return "", "can not be read: " + cause(err)
 	case len(raw) > maxContent:
-		return "", "the file is larger than 1 MiB"
+		return "", "the file is larger than 512 kB"
 	case !utf8.Valid(raw):
 		return "", "the file is not UTF-8"
 	case len(raw) == 0:

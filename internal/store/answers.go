@@ -63,12 +63,38 @@ func keepAll[T any](ctx context.Context, q *db.Queries, created T, keeps []Keep[
 		if err != nil {
 			return err
 		}
-		n, err := q.SetAnswer(ctx, setAnswer(k.TenantID, k.Key, k.Answer, k.Now))
+		if err := keepOne(ctx, q, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keepOne(ctx context.Context, q *db.Queries, k Kept) error {
+	n, err := q.SetAnswer(ctx, setAnswer(k.TenantID, k.Key, k.Answer, k.Now))
+	if err == nil && n == 0 {
+		err = keyInProgress()
+	}
+	return err
+}
+
+// keepAllIn is keepAll for the transaction of a tenant in which an operator's request creates
+// something that was sent to another tenant, whose key it is.
+func keepAllIn[T any](ctx context.Context, q *db.Queries, tenantID string, created T, keeps []Keep[T]) error {
+	for _, keep := range keeps {
+		k, err := keep(created)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return keyInProgress()
+		err = q.SetTenant(ctx, k.TenantID)
+		if err == nil {
+			err = keepOne(ctx, q, k)
+		}
+		if err == nil {
+			err = q.SetTenant(ctx, tenantID)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (s *Store) CreateTemplate(ctx context.Context, tenantID string, t Template,
 		if err := t.write(ctx, q, row); err != nil {
 			return err
 		}
-		if err := keepAll(ctx, q, t, keep); err != nil {
+		if err := keepAllIn(ctx, q, tenantID, t, keep); err != nil {
 			return err
 		}
 		return record(ctx, q, audit.Act{Action: audit.TemplateCreate, TenantID: tenantID, Target: t.Name, After: t.audited()})
@@ -83,7 +83,7 @@ func (s *Store) UpdateTemplate(
 		if err := save.writeCallers(ctx, q, tenantID); err != nil {
 			return err
 		}
-		if err := keepAll(ctx, q, t, save.Keep); err != nil {
+		if err := keepAllIn(ctx, q, tenantID, t, save.Keep); err != nil {
 			return err
 		}
 		return record(ctx, q, audit.Act{

@@ -2,6 +2,7 @@ package template_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -86,5 +87,26 @@ func BenchmarkTextFromHTML(b *testing.B) {
 	for b.Loop() {
 		_, err := template.TextFromHTML(html)
 		require.NoError(b, err)
+	}
+}
+
+// A template whose subject the email has another for: the same one each time, a text that has
+// no variables, and one that was never seen before, which is compiled.
+func BenchmarkRenderEmail_OwnSubject(b *testing.B) {
+	engine := newEngine(b, template.Config{})
+	for name, subject := range map[string]func(n int) string{
+		"same":    func(int) string { return "For {{name}}" },
+		"literal": func(n int) string { return "Order " + strconv.Itoa(n) },
+		"another": func(n int) string { return "Order " + strconv.Itoa(n) + " for {{name}}" },
+	} {
+		b.Run(name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				n++
+				in := template.Email{Key: "order@1", Pinned: &order, Own: template.Source{Subject: subject(n)}, Variables: []byte(orderVariables)}
+				_, err := engine.RenderEmail(b.Context(), in)
+				require.NoError(b, err)
+			}
+		})
 	}
 }

@@ -113,8 +113,8 @@ func (f *findings) analysis() Analysis {
 
 // compileOne gives the code of a part, or what is wrong with its source.
 func compileOne(ctx context.Context, s *sandbox, p part, source string, src Source) (c compiledPart, wrong *Problem, err error) {
-	if len(source) > maxSource {
-		return c, &Problem{Message: fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource)}, nil
+	if len(source) > MaxSource {
+		return c, &Problem{Message: fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), MaxSource)}, nil
 	}
 	c, err = s.compilePart(ctx, p, source, src)
 	var thrown *quickjs.Error

@@ -71,6 +71,35 @@ func TestRenderEmail_OwnSubjectIsNotKept(t *testing.T) {
 	}
 }
 
+// An own subject is as much a part of the email as the template's: it is one line, may call
+// partials, and is blamed when it fails.
+func TestRenderEmail_OwnSubjectIsAPart(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t, patient)
+	pinned := &template.Source{
+		Subject: "{{#if}", HTML: "<style>p{color:red}</style><p>{{> who}}</p>", InlineCSS: true,
+		Partials: template.Partials{"who": {HTML: "<b>{{name}}</b>", Text: "{{name}}!"}},
+	}
+	for subject, want := range map[string]string{
+		"For {{> who}}": "For A & B!", "plain } {": "plain } {", "two\nlines\t": "two lines", "{{name}}\n{{name}}": "A & B A & B", "{{none}}": "",
+	} {
+		got, err := engine.RenderEmail(t.Context(), template.Email{
+			Key: "k@1", Pinned: pinned, Own: template.Source{Subject: subject}, Variables: []byte(`{"name":"A & B"}`),
+		})
+		require.NoError(t, err, subject)
+		require.Equal(t, want, got.Subject, "the template's, which is broken, is not looked at")
+		require.Contains(t, got.HTML, `<p style="color:red"><b>A &amp; B</b></p>`)
+		require.Equal(t, "*A & B*", got.Text)
+	}
+	for _, subject := range []string{"{{#if x}}", "{{> nobody}}"} {
+		_, err := engine.RenderEmail(t.Context(), template.Email{Key: "k@1", Pinned: pinned, Own: template.Source{Subject: subject}})
+		f, ok := fault.As(err)
+		require.True(t, ok, subject)
+		require.Equal(t, "invalid_template", f.Code, subject)
+		require.Equal(t, "body.subject", f.Fields[0].Location, subject)
+	}
+}
+
 // What emails share is compiled once: the name alone finds it again.
 func TestRenderEmail_Shared(t *testing.T) {
 	t.Parallel()

@@ -109,8 +109,8 @@ const mjmlPart = "mjml"
 // checkMJML reads the Handlebars of a source, so that what is wrong with it is found where
 // its author wrote it. Which partials there are is for later.
 func (e *Engine) checkMJML(ctx context.Context, source string) error {
-	if len(source) > maxSource {
-		tooLong := fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), maxSource)
+	if len(source) > MaxSource {
+		tooLong := fmt.Sprintf("it is %d bytes long, at most %d are allowed", len(source), MaxSource)
 		return invalidTemplate([]Problem{{Part: mjmlPart, Message: tooLong}})
 	}
 	called := Partials{}

@@ -63,11 +63,13 @@ type Config struct {
 	MemoryLimit uint64        // bytes of one virtual machine; 0 = 64 MiB
 }
 
+// MaxSource is how many bytes the source of one part may have.
+const MaxSource = 512 << 10
+
 // What no configuration changes.
 const (
-	maxSource    = 512 << 10 // bytes of one part's source
-	maxVariables = 1 << 20   // bytes of the variables of one render
-	compileShare = 4         // times Config.Timeout that compiling one part may take
+	maxVariables = 1 << 20 // bytes of the variables of one render
+	compileShare = 4       // times Config.Timeout that compiling one part may take
 )
 
 func (c Config) withDefaults(processors int) Config {

@@ -21,3 +21,7 @@ UPDATE idempotency_keys SET body = @body WHERE tenant_id = @tenant_id AND key = 
 -- name: DeleteOldAnswers :execrows
 DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM idempotency_keys WHERE created_at < @before::timestamptz LIMIT 5000));
+
+-- name: SetTenant :exec
+-- Of which tenant the transaction is from now on.
+SELECT set_config('mailtura.tenant_id', @tenant_id::text, true);

@@ -1079,7 +1079,7 @@ export interface paths {
         put?: never;
         /**
          * Call a webhook to see what it answers
-         * @description With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. Needs the scope `webhooks:write`.
+         * @description With a signed event of type webhook.test, also while the webhook is disabled. The call is made once, and not logged. A tenant can have 10 made a minute: 429 `too_many_test_calls`, on each server. Needs the scope `webhooks:write`.
          */
         post: operations["test-webhook"];
         delete?: never;
@@ -1513,7 +1513,7 @@ export interface components {
         };
         CreateTemplate: {
             /**
-             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @description Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
@@ -1525,7 +1525,7 @@ export interface components {
              * @enum {string}
              */
             kind?: "template" | "partial";
-            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            /** @description MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
             mjml?: string;
             /**
              * @description Letters, digits, dot, underscore and hyphen; starts with a letter or digit
@@ -1538,7 +1538,7 @@ export interface components {
              */
             subject?: string;
             /**
-             * @description Handlebars; derived from html when it is absent
+             * @description Handlebars, at most 512 kB; derived from html when it is absent
              * @example Hello {{name}}
              */
             text?: string;
@@ -1609,7 +1609,7 @@ export interface components {
         } | null;
         DraftTemplate: {
             /**
-             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @description Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
@@ -1620,7 +1620,7 @@ export interface components {
              * @enum {string}
              */
             kind?: "template" | "partial";
-            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            /** @description MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
             mjml?: string;
             /**
              * @description Handlebars; one line. A partial has none
@@ -1628,7 +1628,7 @@ export interface components {
              */
             subject?: string;
             /**
-             * @description Handlebars; derived from html when it is absent
+             * @description Handlebars, at most 512 kB; derived from html when it is absent
              * @example Hello {{name}}
              */
             text?: string;
@@ -2572,7 +2572,7 @@ export interface components {
              */
             createdAt: string;
             /**
-             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @description Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
@@ -2582,7 +2582,7 @@ export interface components {
             inlineCss?: boolean;
             /** @enum {string} */
             kind: "template" | "partial";
-            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            /** @description MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
             mjml?: string;
             /** @example welcome */
             name: string;
@@ -2596,7 +2596,7 @@ export interface components {
              */
             subject?: string;
             /**
-             * @description Handlebars; derived from html when it is absent
+             * @description Handlebars, at most 512 kB; derived from html when it is absent
              * @example Hello {{name}}
              */
             text?: string;
@@ -2617,13 +2617,13 @@ export interface components {
         };
         TemplateContent: {
             /**
-             * @description Handlebars; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
+             * @description Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
              * @example <p>Hello {{name}}</p>
              */
             html?: string;
             /** @description Whether the rules of style elements are moved to the elements that they are about, as some mail programs need it. Done with the rendered HTML, where it has a style element. True when it is absent; with mjml false, which needs it not */
             inlineCss?: boolean;
-            /** @description MJML 4 with Handlebars in it, compiled to html when it is saved. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
+            /** @description MJML 4 with Handlebars in it, at most 512 kB, compiled to html when it is saved, which has as much at the most. Blocks such as {{#each}} may stand around sections and columns. Not with html, and not in a partial */
             mjml?: string;
             /**
              * @description Handlebars; one line. A partial has none
@@ -2631,7 +2631,7 @@ export interface components {
              */
             subject?: string;
             /**
-             * @description Handlebars; derived from html when it is absent
+             * @description Handlebars, at most 512 kB; derived from html when it is absent
              * @example Hello {{name}}
              */
             text?: string;

@@ -141,3 +141,13 @@ func (q *Queries) SetAnswer(ctx context.Context, arg SetAnswerParams) (int64, er
 	}
 	return result.RowsAffected(), nil
 }
+
+const setTenant = `-- name: SetTenant :exec
+SELECT set_config('mailtura.tenant_id', $1::text, true)
+`
+
+// Of which tenant the transaction is from now on.
+func (q *Queries) SetTenant(ctx context.Context, tenantID string) error {
+	_, err := q.db.Exec(ctx, setTenant, tenantID)
+	return err
+}
