@@ -2519,8 +2519,11 @@ type Preview struct {
 	Html *string `json:"html,omitempty"`
 
 	// Size Bytes of the HTML. Gmail cuts off what is above 102 kB
-	Size    int64  `json:"size"`
-	Subject string `json:"subject"`
+	Size int64 `json:"size"`
+
+	// Source The message as it goes over the wire (RFC 5322, lines end in CRLF). What is sent has the same bytes, but for: Date, and Message-ID with the boundaries of the parts, which are made of its id; tracked links and the picture, where opens or clicks are tracked, which are each recipient's own; a DKIM-Signature, where the domain has a key. Absent for a partial, for a template without a subject, for what renders to nothing, and while the tenant has no fromEmail
+	Source  *string `json:"source,omitempty"`
+	Subject string  `json:"subject"`
 
 	// Text Of the template, or derived from the HTML
 	Text *string `json:"text,omitempty"`
@@ -2533,17 +2536,53 @@ type Preview struct {
 type PreviewDraft struct {
 	Template DraftTemplate `json:"template"`
 
+	// To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+	//
+	// Examples: Ada Lovelace <ada@example.com>
+	To *PreviewDraft_To `json:"to,omitempty"`
+
 	// Variables As in an email. Absent: made from the schema of the template
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 }
 
+// PreviewDraftTo0 defines model for PreviewDraft.To.0.
+type PreviewDraftTo0 = string
+
+// PreviewDraftTo1 defines model for PreviewDraft.To.1.
+type PreviewDraftTo1 = []string
+
+// PreviewDraft_To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+//
+// Examples: Ada Lovelace <ada@example.com>
+type PreviewDraft_To struct {
+	union json.RawMessage
+}
+
 // PreviewTemplate defines model for PreviewTemplate.
 type PreviewTemplate struct {
+	// To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+	//
+	// Examples: Ada Lovelace <ada@example.com>
+	To *PreviewTemplate_To `json:"to,omitempty"`
+
 	// Variables As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 
 	// Version An older version; the current one when it is absent
 	Version *int32 `json:"version,omitempty"`
+}
+
+// PreviewTemplateTo0 defines model for PreviewTemplate.To.0.
+type PreviewTemplateTo0 = string
+
+// PreviewTemplateTo1 defines model for PreviewTemplate.To.1.
+type PreviewTemplateTo1 = []string
+
+// PreviewTemplate_To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+//
+// Examples: Ada Lovelace <ada@example.com>
+type PreviewTemplate_To struct {
+	union json.RawMessage
 }
 
 // Problem defines model for Problem.
@@ -4091,6 +4130,130 @@ type ReplayWebhookJSONRequestBody = ReplayWebhook
 // RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
 type RotateWebhookSecretJSONRequestBody = RotateWebhookSecret
 
+// AsPreviewDraftTo0 returns the union data inside the PreviewDraft_To as a PreviewDraftTo0
+func (t PreviewDraft_To) AsPreviewDraftTo0() (PreviewDraftTo0, error) {
+	var body PreviewDraftTo0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewDraftTo0 overwrites any union data inside the PreviewDraft_To as the provided PreviewDraftTo0
+func (t *PreviewDraft_To) FromPreviewDraftTo0(v PreviewDraftTo0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewDraftTo0 performs a merge with any union data inside the PreviewDraft_To, using the provided PreviewDraftTo0
+func (t *PreviewDraft_To) MergePreviewDraftTo0(v PreviewDraftTo0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsPreviewDraftTo1 returns the union data inside the PreviewDraft_To as a PreviewDraftTo1
+func (t PreviewDraft_To) AsPreviewDraftTo1() (PreviewDraftTo1, error) {
+	var body PreviewDraftTo1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewDraftTo1 overwrites any union data inside the PreviewDraft_To as the provided PreviewDraftTo1
+func (t *PreviewDraft_To) FromPreviewDraftTo1(v PreviewDraftTo1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewDraftTo1 performs a merge with any union data inside the PreviewDraft_To, using the provided PreviewDraftTo1
+func (t *PreviewDraft_To) MergePreviewDraftTo1(v PreviewDraftTo1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t PreviewDraft_To) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *PreviewDraft_To) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsPreviewTemplateTo0 returns the union data inside the PreviewTemplate_To as a PreviewTemplateTo0
+func (t PreviewTemplate_To) AsPreviewTemplateTo0() (PreviewTemplateTo0, error) {
+	var body PreviewTemplateTo0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewTemplateTo0 overwrites any union data inside the PreviewTemplate_To as the provided PreviewTemplateTo0
+func (t *PreviewTemplate_To) FromPreviewTemplateTo0(v PreviewTemplateTo0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewTemplateTo0 performs a merge with any union data inside the PreviewTemplate_To, using the provided PreviewTemplateTo0
+func (t *PreviewTemplate_To) MergePreviewTemplateTo0(v PreviewTemplateTo0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsPreviewTemplateTo1 returns the union data inside the PreviewTemplate_To as a PreviewTemplateTo1
+func (t PreviewTemplate_To) AsPreviewTemplateTo1() (PreviewTemplateTo1, error) {
+	var body PreviewTemplateTo1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewTemplateTo1 overwrites any union data inside the PreviewTemplate_To as the provided PreviewTemplateTo1
+func (t *PreviewTemplate_To) FromPreviewTemplateTo1(v PreviewTemplateTo1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewTemplateTo1 performs a merge with any union data inside the PreviewTemplate_To, using the provided PreviewTemplateTo1
+func (t *PreviewTemplate_To) MergePreviewTemplateTo1(v PreviewTemplateTo1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t PreviewTemplate_To) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *PreviewTemplate_To) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // AsSendEmailTo0 returns the union data inside the SendEmail_To as a SendEmailTo0
 func (t SendEmail_To) AsSendEmailTo0() (SendEmailTo0, error) {
 	var body SendEmailTo0
@@ -4705,7 +4868,7 @@ type ClientInterface interface {
 
 	// PreviewTemplateWithBody See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4714,7 +4877,7 @@ type ClientInterface interface {
 
 	// PreviewTemplate See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5950,7 +6113,7 @@ func (c *Client) DiffTemplate(ctx context.Context, name string, params *DiffTemp
 
 // PreviewTemplateWithBody See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5969,7 +6132,7 @@ func (c *Client) PreviewTemplateWithBody(ctx context.Context, name string, param
 
 // PreviewTemplate See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -11716,7 +11879,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithBodyWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11725,7 +11888,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -20323,7 +20486,7 @@ func (c *ClientWithResponses) DiffTemplateWithResponse(ctx context.Context, name
 
 // PreviewTemplateWithBodyWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20338,7 +20501,7 @@ func (c *ClientWithResponses) PreviewTemplateWithBodyWithResponse(ctx context.Co
 
 // PreviewTemplateWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
