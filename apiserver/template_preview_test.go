@@ -130,7 +130,9 @@ func TestPreviewTemplate_Source(t *testing.T) {
 
 	require.Contains(t, hello(`{"variables":{"name":"\u0001\r\nBcc: eve@example.com","body":"x"}}`), "\r\nSubject: Hi Bcc: eve@example.com\r\n")
 
-	refused := func(path, body string) []string { return b.ask(http.MethodPost, templatesPath+path, key, body).fields(422, "validation_failed") }
+	refused := func(path, body string) []string {
+		return b.ask(http.MethodPost, templatesPath+path, key, body).fields(422, "validation_failed")
+	}
 	require.Equal(t, []string{"body.to[0] invalid_address"}, refused("/hello/preview", `{"to":"nobody"}`))
 	require.Equal(t, []string{"body.to[1] duplicate_recipient"}, refused("/preview", `{"to":["a@example.com","a@example.com"],"template":{"text":"x"}}`))
 

@@ -3639,6 +3639,9 @@ type ListEventsParams struct {
 	// EmailId Only events of this email
 	EmailId *string `form:"emailId,omitempty" json:"emailId,omitempty"`
 
+	// Recipient Only events of emails to this address
+	Recipient *string `form:"recipient,omitempty" json:"recipient,omitempty"`
+
 	// After Id of an event, or nextCursor of the answer before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 
@@ -3659,6 +3662,9 @@ type StreamEventsParams struct {
 
 	// Type Only events of these types, separated by commas
 	Type *[]StreamEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Recipient Only events of emails to this address
+	Recipient *string `form:"recipient,omitempty" json:"recipient,omitempty"`
 
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
@@ -8355,6 +8361,18 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 
 		}
 
+		if params.Recipient != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "recipient", *params.Recipient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -8451,6 +8469,18 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.Type != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Recipient != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "recipient", *params.Recipient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -10,5 +10,6 @@ FROM events v
 WHERE v.tenant_id = @tenant_id AND v.id > @after_id AND v.id < events_horizon()
     AND (cardinality(@types::text[]) = 0 OR v.type = ANY(@types::text[]))
     AND (sqlc.narg(email_id)::uuid IS NULL OR v.email_id = sqlc.narg(email_id)::uuid)
+    AND (sqlc.narg(recipient)::text IS NULL OR r.address = sqlc.narg(recipient)::text)
 ORDER BY v.id
 LIMIT @count;

@@ -5648,6 +5648,8 @@ export interface operations {
                 limit?: number;
                 /** @description Only events of this email */
                 emailId?: string;
+                /** @description Only events of emails to this address */
+                recipient?: string;
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
@@ -5752,6 +5754,8 @@ export interface operations {
                 after?: string;
                 /** @description Only events of these types, separated by commas */
                 type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
+                /** @description Only events of emails to this address */
+                recipient?: string;
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */

@@ -23,16 +23,18 @@ FROM events v
 WHERE v.tenant_id = $1 AND v.id > $2 AND v.id < events_horizon()
     AND (cardinality($3::text[]) = 0 OR v.type = ANY($3::text[]))
     AND ($4::uuid IS NULL OR v.email_id = $4::uuid)
+    AND ($5::text IS NULL OR r.address = $5::text)
 ORDER BY v.id
-LIMIT $5
+LIMIT $6
 `
 
 type ListEventsAfterParams struct {
-	TenantID string
-	AfterID  uuid.UUID
-	Types    []string
-	EmailID  *uuid.UUID
-	Count    int32
+	TenantID  string
+	AfterID   uuid.UUID
+	Types     []string
+	EmailID   *uuid.UUID
+	Recipient *string
+	Count     int32
 }
 
 type ListEventsAfterRow struct {
@@ -61,6 +63,7 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 		arg.AfterID,
 		arg.Types,
 		arg.EmailID,
+		arg.Recipient,
 		arg.Count,
 	)
 	if err != nil {
