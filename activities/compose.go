@@ -3,14 +3,11 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
 
-	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
-	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/mail/compose"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
@@ -92,46 +89,7 @@ func renderLetter(ctx context.Context, engine *template.Engine, l *store.Letter)
 	if err != nil {
 		return compose.Message{}, err
 	}
-	m := compose.Message{
-		MessageID: email.MessageID(id.Email.Format(l.ID), l.From),
-		Date:      l.CreatedAt,
-		From:      l.From,
-		Subject:   body.Subject,
-		HTML:      body.HTML,
-		Text:      body.Text,
-	}
-	if err := addAddresses(&m, l); err != nil {
-		return m, err
-	}
-	for _, h := range l.Content.Headers {
-		m.Headers = append(m.Headers, compose.Header{Name: h.Name, Value: h.Value})
-	}
-	for _, a := range l.Content.Attachments {
-		m.Attachments = append(m.Attachments, compose.Attachment{
-			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Content: a.Content,
-		})
-	}
-	return m, nil
-}
-
-func addAddresses(m *compose.Message, l *store.Letter) error {
-	for _, r := range l.Recipients {
-		switch r.Kind {
-		case email.To:
-			m.To = append(m.To, r.Address)
-		case email.CC:
-			m.Cc = append(m.Cc, r.Address)
-		case email.BCC: // known to the envelope alone
-		}
-	}
-	if l.Content.ReplyTo != "" {
-		replyTo, err := address.Parse(l.Content.ReplyTo)
-		if err != nil {
-			return fmt.Errorf("read reply-to: %w", err)
-		}
-		m.ReplyTo = &replyTo
-	}
-	return nil
+	return l.Message(body.Subject, body.HTML, body.Text)
 }
 
 func needsUTF8(m compose.Message) bool {

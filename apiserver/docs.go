@@ -35,6 +35,7 @@ const docsStart = `Scalar.createApiReference("#app", {
   url: "/openapi.json",
   servers: [{ url: location.origin }],
   withDefaultFonts: false,
+  customCss: "section.section:focus { outline: none }", // it is focused when an address leads to it
   hideClientButton: true,
   showDeveloperTools: "never",
   authentication: { preferredSecurityScheme: "key" },

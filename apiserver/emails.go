@@ -87,11 +87,15 @@ func (s *Server) listEmails(ctx context.Context, in *struct {
 	TenantHeader
 	Page
 	Status    string `query:"status" enum:"scheduled,held,queued,sending,deferred,sent,bounced,failed,cancelled,expired,unknown" doc:"Emails with a recipient of this status"`
-	Recipient string `query:"recipient" maxLength:"254" doc:"Emails to this address"`
+	Recipient string `query:"recipient" maxLength:"400" doc:"Emails to this address" example:"ada@example.com"`
 	Tag       string `query:"tag" maxLength:"64" doc:"Emails with this tag"`
 },
 ) (*body[list[Email]], error) {
-	filter := store.EmailFilter{Status: in.Status, Recipient: in.Recipient, Tag: in.Tag}
+	recipient, err := recipientFilter(in.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	filter := store.EmailFilter{Status: in.Status, Recipient: recipient, Tag: in.Tag}
 	items, next, err := s.Store.ListEmails(ctx, caller(ctx).ID, filter, in.After, in.Limit)
 	if err != nil {
 		return nil, err

@@ -47,12 +47,16 @@ type streamEventsInput struct {
 	EventTypes
 	LastEventID   string `header:"Last-Event-ID" maxLength:"40" doc:"The last id that was seen"`
 	After         string `query:"after" maxLength:"40" doc:"The same, for clients that can not set the header; Last-Event-ID counts more" example:"evt_0000000yqs800r0000000000b4"`
+	Recipient     string `query:"recipient" maxLength:"400" doc:"Only events of emails to this address" example:"ada@example.com"`
 	Authorization string `header:"Authorization" hidden:"true"`
 }
 
 func (s *Server) streamEvents(ctx context.Context, in *streamEventsInput) (*huma.StreamResponse, error) {
 	after, err := eventCursor("query.after", cmp.Or(in.LastEventID, in.After))
 	if err != nil {
+		return nil, err
+	}
+	if in.Recipient, err = recipientFilter(in.Recipient); err != nil {
 		return nil, err
 	}
 	feed, leave, err := s.feeds.join(ctx, caller(ctx).ID)
@@ -82,7 +86,7 @@ type stream struct {
 	feed    *feed
 	w       http.ResponseWriter
 	out     bytes.Buffer
-	at      uuid.UUID // every event up to here was given, or is not of the types
+	at      uuid.UUID // every event up to here was given, or is not asked for
 	beaten  time.Time // when something was written last
 	checked time.Time // when the key was good last
 }
@@ -117,7 +121,8 @@ func (o *stream) fill(ctx context.Context) (changed <-chan struct{}, more bool, 
 	events, changed, ok := o.feed.behind(o.at)
 	if !ok {
 		head := o.feed.position() // before the log is read: what is up to here, is there
-		events, err = o.Store.ListEvents(ctx, o.feed.tenantID, o.in.names(), o.at, feedPage)
+		ask := store.EventQuery{Types: o.in.names(), Recipient: o.in.Recipient, After: o.at, Limit: feedPage}
+		events, err = o.Store.FindEvents(ctx, o.feed.tenantID, ask)
 		if err == nil && len(events) == 0 {
 			o.at = head
 		}
@@ -134,6 +139,9 @@ func (o *stream) fill(ctx context.Context) (changed <-chan struct{}, more bool, 
 func (o *stream) add(e store.Event) error {
 	o.at = e.ID
 	if len(o.in.Type) > 0 && !slices.Contains(o.in.Type, EventType(e.Type)) {
+		return nil
+	}
+	if o.in.Recipient != "" && (e.Email == nil || e.Email.Recipient != o.in.Recipient) {
 		return nil
 	}
 	data, err := json.Marshal(showEvent(e))

@@ -225,3 +225,25 @@ func TestListEvents_OfAnEmail(t *testing.T) {
 	require.Empty(t, b.events(b.tenant("other", tenant.Settings{}), "?emailId="+sent.ID, 0).Items)
 	require.Equal(t, []string{"query.emailId invalid_value"}, b.ask(http.MethodGet, eventsPath+"?emailId=x", key, nil).fields(422, "validation_failed"))
 }
+
+// Addresses are the same when their domains are but for case, as when mail is sent to them.
+func TestListEvents_OfARecipient(t *testing.T) {
+	t.Parallel()
+	limit := 3
+	b, key := newAcme(t, tenant.Settings{DailyLimit: &limit})
+	stream, _ := b.follow(b.listen()+"?recipient=ada@EXAMPLE.com", key)
+	b.post(key, `{"to":["bob@example.com","ada@Example.com"],"subject":"Hi","text":"Hi"}`)
+	b.post(key, `{"to":"ada@example.com","subject":"Hi","text":"Hi"}`)
+	found := b.events(key, "?recipient=ada@EXAMPLE.COM", 2)
+	require.Equal(t, eventIDs(found.Items), stream.next(2))
+	for _, e := range found.Items {
+		require.Equal(t, "ada@example.com", e.Data.Recipient)
+	}
+	rest := b.events(key, "?recipient=ada@example.com&after="+found.Items[0].ID, 1)
+	require.Equal(t, found.Items[1:], rest.Items)
+	require.Empty(t, b.events(key, "?recipient=Ada@example.com", 0).Items, "what is before the @ is its own server's")
+	require.Empty(t, b.events(b.tenant("other", tenant.Settings{}), "?recipient=ada@example.com", 0).Items)
+	for _, path := range []string{eventsPath, eventsPath + "/stream", v1 + "/emails"} {
+		require.Equal(t, []string{"query.recipient invalid_address"}, b.ask(http.MethodGet, path+"?recipient=ada", key, nil).fields(422, "validation_failed"))
+	}
+}

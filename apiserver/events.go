@@ -13,6 +13,7 @@ import (
 	"github.com/mailtura/mailtura/internal/event"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/id"
+	"github.com/mailtura/mailtura/internal/mail/address"
 	"github.com/mailtura/mailtura/internal/store"
 )
 
@@ -75,16 +76,21 @@ func (s *Server) registerEvents() {
 func (s *Server) listEvents(ctx context.Context, in *struct {
 	TenantHeader
 	EventTypes
-	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
-	EmailID string `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
-	After   string `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
+	EmailID   string `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
+	Recipient string `query:"recipient" maxLength:"400" doc:"Only events of emails to this address" example:"ada@example.com"`
+	After     string `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
 },
 ) (*body[EventList], error) {
 	after, err := eventCursor("query.after", in.After)
 	if err != nil {
 		return nil, err
 	}
-	ask := store.EventQuery{Types: in.names(), After: after, Limit: in.Limit}
+	recipient, err := recipientFilter(in.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	ask := store.EventQuery{Types: in.names(), Recipient: recipient, After: after, Limit: in.Limit}
 	if in.EmailID != "" {
 		emailID, err := id.Email.Parse(in.EmailID)
 		if err != nil {
@@ -106,6 +112,19 @@ func (s *Server) listEvents(ctx context.Context, in *struct {
 		out.Body.NextCursor = &next
 	}
 	return out, nil
+}
+
+// recipientFilter is an address as recipients have it: its domain in lower case, its local part
+// as it was written. Empty: any.
+func recipientFilter(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	a, err := address.Parse(text)
+	if f, ok := fault.As(err); ok {
+		return "", fault.InvalidFields(fault.Field{Location: "query.recipient", Code: f.Code, Message: f.Detail})
+	}
+	return a.Addr, err
 }
 
 // eventCursor reads the id of the event behind which a reader goes on; empty is the beginning.

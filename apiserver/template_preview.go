@@ -17,6 +17,7 @@ import (
 
 // PreviewTemplate says what a template is to be shown with.
 type PreviewTemplate struct {
+	PreviewTo
 	Variables map[string]any `json:"variables,omitempty" doc:"As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name"`
 	Version   int32          `json:"version,omitempty" minimum:"1" doc:"An older version; the current one when it is absent"`
 }
@@ -29,6 +30,7 @@ type DraftTemplate struct {
 
 // PreviewDraft is a template that is not saved, and what it is to be shown with.
 type PreviewDraft struct {
+	PreviewTo
 	Template  DraftTemplate  `json:"template"`
 	Variables map[string]any `json:"variables,omitempty" doc:"As in an email. Absent: made from the schema of the template"`
 }
@@ -38,6 +40,7 @@ type Preview struct {
 	Subject   string         `json:"subject"`
 	HTML      string         `json:"html,omitempty"`
 	Text      string         `json:"text,omitempty" doc:"Of the template, or derived from the HTML"`
+	Source    string         `json:"source,omitempty" doc:"The message as it goes over the wire (RFC 5322, lines end in CRLF). What is sent has the same bytes, but for: Date, and Message-ID with the boundaries of the parts, which are made of its id; tracked links and the picture, where opens or clicks are tracked, which are each recipient's own; a DKIM-Signature, where the domain has a key. Absent for a partial, for a template without a subject, for what renders to nothing, and while the tenant has no fromEmail"`
 	Size      int            `json:"size" doc:"Bytes of the HTML. Gmail cuts off what is above 102 kB"`
 	Variables map[string]any `json:"variables" doc:"What it was rendered with"`
 }
@@ -62,7 +65,7 @@ type previewOutput struct {
 func (s *Server) registerTemplatePreviews() {
 	register(s, forTenants(apikey.TemplatesRead), s.previews(huma.Operation{
 		OperationID: "preview-template", Path: "/templates/{name}/preview", Summary: "See an email of a template",
-		Description: "Rendered as it would be sent, to the byte; nothing is sent. " +
+		Description: "Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. " +
 			"Variables that an email would be refused for are refused here too.",
 	}), s.previewTemplate)
 	register(s, forTenants(apikey.TemplatesRead), s.previews(huma.Operation{
@@ -92,7 +95,7 @@ func (s *Server) previewTemplate(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.preview(ctx, t, in.Body.Variables)
+	shown, err := s.preview(ctx, t, in.Body.PreviewTo, in.Body.Variables)
 	return previewAs(in.Format, shown, err)
 }
 
@@ -106,7 +109,7 @@ func (s *Server) previewDraft(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, inDraft(err)
 	}
-	shown, err := s.preview(ctx, t, in.Body.Variables)
+	shown, err := s.preview(ctx, t, in.Body.PreviewTo, in.Body.Variables)
 	return previewAs(in.Format, shown, err)
 }
 
@@ -150,7 +153,11 @@ func inDraft(err error) error {
 
 // preview renders an email of t. A partial is shown within an empty template, a layout
 // around a line that stands for the block.
-func (s *Server) preview(ctx context.Context, t store.Template, given map[string]any) (*Preview, error) {
+func (s *Server) preview(ctx context.Context, t store.Template, to PreviewTo, given map[string]any) (*Preview, error) {
+	envelope, err := to.envelope(ctx)
+	if err != nil {
+		return nil, err
+	}
 	variables, err := previewVariables(t, given)
 	if err != nil {
 		return nil, err
@@ -170,8 +177,12 @@ func (s *Server) preview(ctx context.Context, t store.Template, given map[string
 	if err != nil {
 		return nil, err
 	}
+	message, err := source(envelope, t, rendered)
+	if err != nil {
+		return nil, err
+	}
 	return &Preview{
-		Subject: rendered.Subject, HTML: rendered.HTML, Text: rendered.Text, Size: len(rendered.HTML), Variables: variables,
+		Subject: rendered.Subject, HTML: rendered.HTML, Text: rendered.Text, Source: message, Size: len(rendered.HTML), Variables: variables,
 	}, nil
 }
 

@@ -109,3 +109,34 @@ func TestPreviewDraft(t *testing.T) {
 	b.template(key, `{"name":"preview","subject":"x","text":"a template may have this name"}`)
 	require.Equal(t, "preview", must[apiserver.Template](b, http.StatusOK, http.MethodGet, templatesPath+"/preview", key, nil).Name)
 }
+
+// The source is there where an email of the template could be sent as it stands.
+func TestPreviewTemplate_Source(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{FromEmail: "noreply@acme.com", FromName: "Acme"})
+	b.template(key, `{"name":"hello","subject":"Hi {{name}}","text":"{{body}}"}`)
+	b.template(key, `{"name":"bare","text":"x"}`)
+	b.template(key, `{"name":"part","kind":"partial","text":"x"}`)
+	hello := func(body string) string { return b.preview(key, templatesPath+"/hello", body).Source }
+
+	source := hello(`{"to":["Ada <ada@example.com>","bob@example.com"],"variables":{"name":"Ada","body":"1 + 1 = 2"}}`)
+	require.Regexp(t, "^Date: [^\r]+\r\nMessage-ID: <msg_0{26}@acme.com>\r\nFrom: \"Acme\" <noreply@acme.com>\r\n"+
+		"To: \"Ada\" <ada@example.com>, bob@example.com\r\nSubject: Hi Ada\r\n(.+\r\n)+\r\n1 \\+ 1 =3D 2$", source)
+	require.Contains(t, hello(`{}`), "\r\nTo: recipient@example.com\r\n")
+	require.Empty(t, hello(`{"variables":{"name":"Ada","body":""}}`), "it renders to nothing")
+	require.Empty(t, b.preview(key, templatesPath+"/bare", `{}`).Source)
+	require.Empty(t, b.preview(key, templatesPath+"/part", `{}`).Source)
+	require.Contains(t, b.preview(key, templatesPath, `{"to":"ada@example.com","template":{"subject":"Hi","text":"x"}}`).Source, "\r\nTo: ada@example.com\r\n")
+
+	require.Contains(t, hello(`{"variables":{"name":"\u0001\r\nBcc: eve@example.com","body":"x"}}`), "\r\nSubject: Hi Bcc: eve@example.com\r\n")
+
+	refused := func(path, body string) []string {
+		return b.ask(http.MethodPost, templatesPath+path, key, body).fields(422, "validation_failed")
+	}
+	require.Equal(t, []string{"body.to[0] invalid_address"}, refused("/hello/preview", `{"to":"nobody"}`))
+	require.Equal(t, []string{"body.to[1] duplicate_recipient"}, refused("/preview", `{"to":["a@example.com","a@example.com"],"template":{"text":"x"}}`))
+
+	nobody := b.tenant("other", tenant.Settings{})
+	b.template(nobody, `{"name":"hello","subject":"Hi","text":"x"}`)
+	require.Empty(t, b.preview(nobody, templatesPath+"/hello", `{}`).Source, "the tenant has no fromEmail")
+}

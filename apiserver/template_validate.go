@@ -146,7 +146,7 @@ func (s *Server) lint(ctx context.Context, t store.Template, class string) ([]te
 func (s *Server) lintRendered(
 	ctx context.Context, t store.Template, class string, findings []template.Finding,
 ) ([]template.Finding, error) {
-	shown, err := s.preview(ctx, t, nil)
+	shown, err := s.preview(ctx, t, PreviewTo{}, nil)
 	if f, ok := fault.As(err); ok && f.Kind == fault.Invalid {
 		for _, finding := range refusals(f) {
 			finding.Message = "with example variables: " + finding.Message

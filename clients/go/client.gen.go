@@ -2402,8 +2402,11 @@ type Preview struct {
 	Html *string `json:"html,omitempty"`
 
 	// Size Bytes of the HTML. Gmail cuts off what is above 102 kB
-	Size    int64  `json:"size"`
-	Subject string `json:"subject"`
+	Size int64 `json:"size"`
+
+	// Source The message as it goes over the wire (RFC 5322, lines end in CRLF). What is sent has the same bytes, but for: Date, and Message-ID with the boundaries of the parts, which are made of its id; tracked links and the picture, where opens or clicks are tracked, which are each recipient's own; a DKIM-Signature, where the domain has a key. Absent for a partial, for a template without a subject, for what renders to nothing, and while the tenant has no fromEmail
+	Source  *string `json:"source,omitempty"`
+	Subject string  `json:"subject"`
 
 	// Text Of the template, or derived from the HTML
 	Text *string `json:"text,omitempty"`
@@ -2416,17 +2419,53 @@ type Preview struct {
 type PreviewDraft struct {
 	Template DraftTemplate `json:"template"`
 
+	// To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+	//
+	// Examples: Ada Lovelace <ada@example.com>
+	To *PreviewDraft_To `json:"to,omitempty"`
+
 	// Variables As in an email. Absent: made from the schema of the template
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 }
 
+// PreviewDraftTo0 defines model for PreviewDraft.To.0.
+type PreviewDraftTo0 = string
+
+// PreviewDraftTo1 defines model for PreviewDraft.To.1.
+type PreviewDraftTo1 = []string
+
+// PreviewDraft_To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+//
+// Examples: Ada Lovelace <ada@example.com>
+type PreviewDraft_To struct {
+	union json.RawMessage
+}
+
 // PreviewTemplate defines model for PreviewTemplate.
 type PreviewTemplate struct {
+	// To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+	//
+	// Examples: Ada Lovelace <ada@example.com>
+	To *PreviewTemplate_To `json:"to,omitempty"`
+
 	// Variables As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name
 	Variables *map[string]interface{} `json:"variables,omitempty"`
 
 	// Version An older version; the current one when it is absent
 	Version *int32 `json:"version,omitempty"`
+}
+
+// PreviewTemplateTo0 defines model for PreviewTemplate.To.0.
+type PreviewTemplateTo0 = string
+
+// PreviewTemplateTo1 defines model for PreviewTemplate.To.1.
+type PreviewTemplateTo1 = []string
+
+// PreviewTemplate_To Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+//
+// Examples: Ada Lovelace <ada@example.com>
+type PreviewTemplate_To struct {
+	union json.RawMessage
 }
 
 // Problem defines model for Problem.
@@ -3486,6 +3525,9 @@ type ListEventsParams struct {
 	// EmailId Only events of this email
 	EmailId *string `form:"emailId,omitempty" json:"emailId,omitempty"`
 
+	// Recipient Only events of emails to this address
+	Recipient *string `form:"recipient,omitempty" json:"recipient,omitempty"`
+
 	// After Id of an event, or nextCursor of the answer before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 
@@ -3500,6 +3542,9 @@ type StreamEventsParams struct {
 
 	// After The same, for clients that can not set the header; Last-Event-ID counts more
 	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Recipient Only events of emails to this address
+	Recipient *string `form:"recipient,omitempty" json:"recipient,omitempty"`
 
 	// XTenantID The tenant that an operator key speaks for; a tenant key needs none
 	XTenantID *string `json:"X-Tenant-ID,omitempty"`
@@ -3967,6 +4012,130 @@ type ReplayWebhookJSONRequestBody = ReplayWebhook
 
 // RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
 type RotateWebhookSecretJSONRequestBody = RotateWebhookSecret
+
+// AsPreviewDraftTo0 returns the union data inside the PreviewDraft_To as a PreviewDraftTo0
+func (t PreviewDraft_To) AsPreviewDraftTo0() (PreviewDraftTo0, error) {
+	var body PreviewDraftTo0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewDraftTo0 overwrites any union data inside the PreviewDraft_To as the provided PreviewDraftTo0
+func (t *PreviewDraft_To) FromPreviewDraftTo0(v PreviewDraftTo0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewDraftTo0 performs a merge with any union data inside the PreviewDraft_To, using the provided PreviewDraftTo0
+func (t *PreviewDraft_To) MergePreviewDraftTo0(v PreviewDraftTo0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsPreviewDraftTo1 returns the union data inside the PreviewDraft_To as a PreviewDraftTo1
+func (t PreviewDraft_To) AsPreviewDraftTo1() (PreviewDraftTo1, error) {
+	var body PreviewDraftTo1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewDraftTo1 overwrites any union data inside the PreviewDraft_To as the provided PreviewDraftTo1
+func (t *PreviewDraft_To) FromPreviewDraftTo1(v PreviewDraftTo1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewDraftTo1 performs a merge with any union data inside the PreviewDraft_To, using the provided PreviewDraftTo1
+func (t *PreviewDraft_To) MergePreviewDraftTo1(v PreviewDraftTo1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t PreviewDraft_To) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *PreviewDraft_To) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsPreviewTemplateTo0 returns the union data inside the PreviewTemplate_To as a PreviewTemplateTo0
+func (t PreviewTemplate_To) AsPreviewTemplateTo0() (PreviewTemplateTo0, error) {
+	var body PreviewTemplateTo0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewTemplateTo0 overwrites any union data inside the PreviewTemplate_To as the provided PreviewTemplateTo0
+func (t *PreviewTemplate_To) FromPreviewTemplateTo0(v PreviewTemplateTo0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewTemplateTo0 performs a merge with any union data inside the PreviewTemplate_To, using the provided PreviewTemplateTo0
+func (t *PreviewTemplate_To) MergePreviewTemplateTo0(v PreviewTemplateTo0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsPreviewTemplateTo1 returns the union data inside the PreviewTemplate_To as a PreviewTemplateTo1
+func (t PreviewTemplate_To) AsPreviewTemplateTo1() (PreviewTemplateTo1, error) {
+	var body PreviewTemplateTo1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPreviewTemplateTo1 overwrites any union data inside the PreviewTemplate_To as the provided PreviewTemplateTo1
+func (t *PreviewTemplate_To) FromPreviewTemplateTo1(v PreviewTemplateTo1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePreviewTemplateTo1 performs a merge with any union data inside the PreviewTemplate_To, using the provided PreviewTemplateTo1
+func (t *PreviewTemplate_To) MergePreviewTemplateTo1(v PreviewTemplateTo1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t PreviewTemplate_To) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *PreviewTemplate_To) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
 
 // AsSendEmailTo0 returns the union data inside the SendEmail_To as a SendEmailTo0
 func (t SendEmail_To) AsSendEmailTo0() (SendEmailTo0, error) {
@@ -4582,7 +4751,7 @@ type ClientInterface interface {
 
 	// PreviewTemplateWithBody See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4591,7 +4760,7 @@ type ClientInterface interface {
 
 	// PreviewTemplate See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5827,7 +5996,7 @@ func (c *Client) DiffTemplate(ctx context.Context, name string, params *DiffTemp
 
 // PreviewTemplateWithBody See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5846,7 +6015,7 @@ func (c *Client) PreviewTemplateWithBody(ctx context.Context, name string, param
 
 // PreviewTemplate See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8081,6 +8250,18 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 
 		}
 
+		if params.Recipient != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "recipient", *params.Recipient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -8165,6 +8346,18 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 		if params.After != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Recipient != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "recipient", *params.Recipient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -11593,7 +11786,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithBodyWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11602,7 +11795,7 @@ type ClientWithResponsesInterface interface {
 
 	// PreviewTemplateWithResponse See an email of a template
 	//
-	// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+	// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -20200,7 +20393,7 @@ func (c *ClientWithResponses) DiffTemplateWithResponse(ctx context.Context, name
 
 // PreviewTemplateWithBodyWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20215,7 +20408,7 @@ func (c *ClientWithResponses) PreviewTemplateWithBodyWithResponse(ctx context.Co
 
 // PreviewTemplateWithResponse See an email of a template
 //
-// Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+// Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -50,10 +50,11 @@ type EventWebhook struct {
 
 // EventQuery says which events of a tenant are asked for.
 type EventQuery struct {
-	Types   []string // none: all
-	EmailID *uuid.UUID
-	After   uuid.UUID
-	Limit   int
+	Types     []string // none: all
+	EmailID   *uuid.UUID
+	Recipient string // exact address; empty: all
+	After     uuid.UUID
+	Limit     int
 }
 
 // EventEmail is what an event has of a recipient and its email.
@@ -88,7 +89,7 @@ func (s *Store) FindEvents(ctx context.Context, tenantID string, ask EventQuery)
 	err = s.inTenant(ctx, "list events", tenantID, func(q *db.Queries) error {
 		rows, err := q.ListEventsAfter(ctx, db.ListEventsAfterParams{
 			TenantID: tenantID, AfterID: ask.After, Types: append([]string{}, ask.Types...), // nil would be null
-			EmailID: ask.EmailID, Count: int32(ask.Limit),
+			EmailID: ask.EmailID, Recipient: optional(ask.Recipient), Count: int32(ask.Limit),
 		})
 		if err != nil {
 			return err

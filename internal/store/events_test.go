@@ -79,6 +79,13 @@ func TestEvents_OfARecipient(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	require.Empty(t, b.events(other))
+	for recipient, want := range map[string]int{"a@example.com": len(events), "b@example.com": 0} {
+		for tenantID, own := range map[string]int{acme: 1, other: 0} {
+			found, err := b.FindEvents(t.Context(), tenantID, store.EventQuery{Recipient: recipient, Limit: 10})
+			require.NoError(t, err)
+			require.Len(t, found, want*own)
+		}
+	}
 
 	behind, err := b.ListEvents(t.Context(), acme, nil, events[1].ID, 1)
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"testing"
@@ -52,6 +53,18 @@ func (s *stack) open(t testing.TB, id string) mail {
 	var m mail
 	s.inboxGet(t, "/api/v1/messages/"+id, &m)
 	return m
+}
+
+// source is a mail as it came over the wire.
+func (s *stack) source(t testing.TB, id string) string {
+	t.Helper()
+	response, err := http.Get(s.Inbox.URL() + "/api/v1/messages/" + id + "/source")
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // read to its end
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	raw, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(raw)
 }
 
 func (s *stack) inboxGet(t testing.TB, path string, into any) {

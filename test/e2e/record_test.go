@@ -46,6 +46,7 @@ func TestRecordHistories(t *testing.T) {
 
 	recordBulkSend(t, free)
 	recordWebhook(t)
+	recordDisabledWebhook(t)
 	recordSuspension(t)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	recordDeletion(t, fast)
@@ -112,6 +113,28 @@ func recordWebhook(t *testing.T) {
 	workflowID := flow.DeliverWebhooksID(tenant, webhookID)
 	require.Eventually(t, func() bool { return ended(t, workflowID) }, 60*time.Second, 50*time.Millisecond)
 	record(t, "deliver_webhooks", workflowID)
+}
+
+// recordDisabledWebhook records one that is disabled while it waits to call again.
+func recordDisabledWebhook(t *testing.T) {
+	t.Helper()
+	tenant, c := shared.newTenant(t, mailtura.Settings{})
+	endpoint := newEndpoint(t, func(int) int { return 500 })
+	hook := endpoint.register(t, c, "email.accepted")
+	send(t, c, mailtura.SendEmail{To: to(address(t, "ada")), Subject: ptr("Hi"), Text: ptr("Hi")})
+	require.Eventually(t, func() bool {
+		log, err := c.ListWebhookDeliveriesWithResponse(t.Context(), hook.Id, nil)
+		require.NoError(t, err)
+		return len(log.JSON200.Items) == 1
+	}, 20*time.Second, 20*time.Millisecond)
+	disabled, err := c.UpdateWebhookWithBodyWithResponse(t.Context(), hook.Id, nil, "application/json", reader(`{"enabled":false}`))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, disabled.StatusCode(), string(disabled.Body))
+	webhookID, err := id.Webhook.Parse(hook.Id)
+	require.NoError(t, err)
+	workflowID := flow.DeliverWebhooksID(tenant, webhookID)
+	require.Eventually(t, func() bool { return ended(t, workflowID) }, 30*time.Second, 50*time.Millisecond)
+	record(t, "deliver_webhooks_disabled", workflowID)
 }
 
 // ended reports whether a workflow runs no more.

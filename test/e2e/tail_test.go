@@ -44,7 +44,7 @@ func (f *tail) connect() {
 	if seen := f.seen(); len(seen) > 0 {
 		r.Header.Set("Last-Event-ID", seen[len(seen)-1].Id)
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := http.DefaultClient.Do(r) //nolint:bodyclose // its reader closes it
 	require.NoError(f.t, err)
 	require.Equal(f.t, http.StatusOK, response.StatusCode)
 	go func() {

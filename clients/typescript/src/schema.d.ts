@@ -655,7 +655,7 @@ export interface paths {
         put?: never;
         /**
          * See an email of a template
-         * @description Rendered as it would be sent, to the byte; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
+         * @description Rendered as it would be sent, to the byte, with the whole message in `source`; nothing is sent. Variables that an email would be refused for are refused here too. Needs the scope `templates:read`. Its body has at most 1 MiB.
          */
         post: operations["preview-template"];
         delete?: never;
@@ -2199,6 +2199,8 @@ export interface components {
              * @description Bytes of the HTML. Gmail cuts off what is above 102 kB
              */
             size: number;
+            /** @description The message as it goes over the wire (RFC 5322, lines end in CRLF). What is sent has the same bytes, but for: Date, and Message-ID with the boundaries of the parts, which are made of its id; tracked links and the picture, where opens or clicks are tracked, which are each recipient's own; a DKIM-Signature, where the domain has a key. Absent for a partial, for a template without a subject, for what renders to nothing, and while the tenant has no fromEmail */
+            source?: string;
             subject: string;
             /** @description Of the template, or derived from the HTML */
             text?: string;
@@ -2209,12 +2211,22 @@ export interface components {
         };
         PreviewDraft: {
             template: components["schemas"]["DraftTemplate"];
+            /**
+             * @description Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+             * @example Ada Lovelace <ada@example.com>
+             */
+            to?: string | string[];
             /** @description As in an email. Absent: made from the schema of the template */
             variables?: {
                 [key: string]: unknown;
             };
         };
         PreviewTemplate: {
+            /**
+             * @description Who the source is made out to: one address, or a list of them; recipient@example.com when it is absent
+             * @example Ada Lovelace <ada@example.com>
+             */
+            to?: string | string[];
             /** @description As in an email, at most 64 kB of JSON. Absent: made from the examples, defaults and types of the template's schema; without one, each required variable is its own name */
             variables?: {
                 [key: string]: unknown;
@@ -5639,6 +5651,8 @@ export interface operations {
                 limit?: number;
                 /** @description Only events of this email */
                 emailId?: string;
+                /** @description Only events of emails to this address */
+                recipient?: string;
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
             };
@@ -5741,6 +5755,8 @@ export interface operations {
                 type?: components["schemas"]["EventType"][];
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
+                /** @description Only events of emails to this address */
+                recipient?: string;
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */

@@ -50,21 +50,23 @@ SELECT v.id, v.type, v.email_id, v.recipient_id, v.attempt, v.data, v.created_at
     e.subject, e.tags, e.template_id, r.kind, r.address, a.code, a.enhanced, a.reply
 FROM events v
     LEFT JOIN emails e ON e.id = v.email_id AND e.tenant_id = v.tenant_id
-    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id = v.tenant_id
+    LEFT JOIN recipients r ON r.id = v.recipient_id AND r.tenant_id = v.tenant_id AND r.email_id = v.email_id
     LEFT JOIN attempts a ON a.recipient_id = v.recipient_id AND a.number = v.attempt AND a.tenant_id = v.tenant_id
 WHERE v.tenant_id = $1 AND v.id > $2 AND v.id < events_horizon()
     AND (cardinality($3::text[]) = 0 OR v.type = ANY($3::text[]))
     AND ($4::uuid IS NULL OR v.email_id = $4::uuid)
+    AND ($5::text IS NULL OR r.address = $5::text)
 ORDER BY v.id
-LIMIT $5
+LIMIT $6
 `
 
 type ListEventsAfterParams struct {
-	TenantID string
-	AfterID  uuid.UUID
-	Types    []string
-	EmailID  *uuid.UUID
-	Count    int32
+	TenantID  string
+	AfterID   uuid.UUID
+	Types     []string
+	EmailID   *uuid.UUID
+	Recipient *string
+	Count     int32
 }
 
 type ListEventsAfterRow struct {
@@ -86,13 +88,15 @@ type ListEventsAfterRow struct {
 }
 
 // Events of a tenant in order. What is at the horizon or behind it may still get company
-// before it, so it is not shown yet.
+// before it, so it is not shown yet. An index finds events by their email, so also those of
+// a recipient.
 func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams) ([]ListEventsAfterRow, error) {
 	rows, err := q.db.Query(ctx, listEventsAfter,
 		arg.TenantID,
 		arg.AfterID,
 		arg.Types,
 		arg.EmailID,
+		arg.Recipient,
 		arg.Count,
 	)
 	if err != nil {

@@ -40,7 +40,9 @@ function showList() {
     const row = element("li", undefined, { tabindex: "0", "aria-current": String(item.id === state.chosen) });
     if (!state.read.has(item.id)) row.classList.add("unread");
     row.append(element("span", item.to.join(", "), { class: "to" }), element("time", when(item.receivedAt), { datetime: item.receivedAt }));
-    row.append(element("span", (item.attachments ? "📎 " : "") + (item.subject || "(no subject)"), { class: "subject" }));
+    const subject = element("span", item.subject || "(no subject)", { class: "subject" });
+    if (item.attachments) subject.prepend(element("img", undefined, { src: "clip.svg", alt: "With attachments: ", class: "clip" }));
+    row.append(subject);
     row.addEventListener("click", () => open(item.id));
     row.addEventListener("keydown", (e) => e.key === "Enter" && open(item.id));
     return row;
