@@ -18,6 +18,7 @@ type known struct {
 	store       *store.Store
 	credentials memory[store.Credential]
 	tenants     memory[tenant.Tenant]
+	domains     memory[[]string] // that tenants may send from
 	listening   *atomic.Bool
 	generation  *atomic.Uint64
 }
@@ -40,6 +41,7 @@ func newKnown(s *store.Store, while time.Duration) known {
 			return min(while, unheard)
 		}
 		k.credentials, k.tenants = newMemory[store.Credential](lasting), newMemory[tenant.Tenant](lasting)
+		k.domains = newMemory[[]string](lasting)
 	}
 	return k
 }
@@ -93,6 +95,7 @@ func (k *known) forget() {
 	if k.credentials.Cache != nil {
 		k.credentials.InvalidateAll()
 		k.tenants.InvalidateAll()
+		k.domains.InvalidateAll()
 	}
 }
 

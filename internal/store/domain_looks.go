@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtura/mailtura/internal/domain"
 	"github.com/mailtura/mailtura/internal/event"
+	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/store/db"
 )
 
@@ -89,6 +90,12 @@ func setLook(ctx context.Context, q *db.Queries, row db.Domain, d domain.Domain,
 		Answers: answers, Looks: int32(d.Looks), Now: now, CheckAt: now.Add(d.Pause()),
 	})
 }
+
+var errDomainTaken = fault.New(fault.Conflict, "domain_taken",
+	"All required records are there, but another tenant of this installation has the domain verified. Its operator can tell which.")
+
+// DomainTaken is the fault of a domain that another tenant has verified.
+func DomainTaken() error { return errDomainTaken }
 
 // setKeys writes what has become of keys, and where what mail is signed with has changed, that it has.
 func setKeys(ctx context.Context, q *db.Queries, before Domain, after domain.Domain) error {
