@@ -38,6 +38,7 @@ type Domain struct {
 	FailingSince *time.Time       `json:"failingSince,omitempty" doc:"Of one that is failing or lost"`
 	CheckedAt    *time.Time       `json:"checkedAt,omitempty" doc:"When the DNS was asked last; absent: not yet"`
 	NextCheckAt  time.Time        `json:"nextCheckAt" doc:"When it is asked again"`
+	Workflow     *Workflow        `json:"workflow" doc:"That looks after the domain"`
 	CreatedAt    time.Time        `json:"createdAt"`
 	UpdatedAt    time.Time        `json:"updatedAt" doc:"When its status or its keys changed last"`
 }

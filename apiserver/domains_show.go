@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mailtura/mailtura/internal/domain"
+	"github.com/mailtura/mailtura/internal/flow"
 	"github.com/mailtura/mailtura/internal/store"
 )
 
@@ -14,6 +15,7 @@ func (s *Server) showDomain(ctx context.Context, d store.Domain) Domain {
 	shown := Domain{
 		Name: d.Name, Status: string(d.Status), Records: []DomainRecord{}, Selectors: []DomainSelector{},
 		VerifiedAt: utc(d.VerifiedAt), FailingSince: utc(d.FailingSince), CheckedAt: utc(d.CheckedAt), NextCheckAt: d.CheckAt.UTC(),
+		Workflow:  s.workflow(flow.WatchDomainID(d.TenantID, d.ID), ""),
 		CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(),
 	}
 	advice := domain.Advice{SPF: s.Domains.SPF, Tracking: s.trackingTarget()}

@@ -201,6 +201,8 @@ func (e BulkSendStatus) Valid() bool {
 // Defines values for CreateAPIKeyScopes.
 const (
 	AuditRead      CreateAPIKeyScopes = "audit:read"
+	DomainsRead    CreateAPIKeyScopes = "domains:read"
+	DomainsWrite   CreateAPIKeyScopes = "domains:write"
 	EmailsRead     CreateAPIKeyScopes = "emails:read"
 	EmailsSend     CreateAPIKeyScopes = "emails:send"
 	EventsRead     CreateAPIKeyScopes = "events:read"
@@ -219,6 +221,10 @@ const (
 func (e CreateAPIKeyScopes) Valid() bool {
 	switch e {
 	case AuditRead:
+		return true
+	case DomainsRead:
+		return true
+	case DomainsWrite:
 		return true
 	case EmailsRead:
 		return true
@@ -2132,6 +2138,9 @@ type Domain struct {
 
 	// VerifiedAt When the required records were found last after they had not been; absent: never
 	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
+
+	// Workflow That looks after the domain
+	Workflow *Workflow `json:"workflow"`
 }
 
 // DomainStatus pending: the required records were never all found; verified: mail may be sent from it; failing: they were found and are not any more, mail is sent as before; lost: failing for 3 days, no mail is sent from it

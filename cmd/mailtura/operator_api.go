@@ -46,6 +46,7 @@ func (a *operatorAPI) sections() map[plan.Kind]section {
 		plan.KindTenant:   {make: a.makeTenant},
 		plan.KindTemplate: {list: a.templates, make: a.makeTemplate},
 		plan.KindAPIKey:   {list: a.apiKeys, make: a.revokeKey},
+		plan.KindDomain:   {list: a.domains, make: a.makeDomain},
 	}
 }
 
@@ -151,7 +152,7 @@ func problem(status string, body []byte) error {
 	}
 	switch p.Code {
 	case "precondition_failed", "tenant_exists", "tenant_not_found", "tenant_deleting",
-		"template_exists", "template_not_found", "key_not_found",
+		"template_exists", "template_not_found", "key_not_found", "domain_exists", "domain_not_found",
 		"idempotency_key_reused", "idempotency_key_in_progress":
 		return fmt.Errorf("%w: %s", errMovedOn, text)
 	}

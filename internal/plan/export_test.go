@@ -120,6 +120,7 @@ func TestExport_RoundTrip(t *testing.T) {
 		end := time.Unix(rapid.Int64Range(2e9, 4e9).Draw(t, "end"), 123456789)
 		scopes := rapid.SliceOfNDistinct(rapid.SampledFrom(apikey.Scopes(apikey.Tenant)), 1, -1, rapid.ID).Draw(t, "scopes")
 		have.Sections[plan.KindAPIKey] = []plan.Resource{plan.FromAPIKey(one.ID, "key_1", "k", plan.KeyContent{Scopes: scopes, ExpiresAt: &end})}
+		have.Sections[plan.KindDomain] = []plan.Resource{plan.FromDomain(one.ID, "mail.a.example"), plan.FromDomain(one.ID, "1.example")}
 		text, err := plan.Export([]plan.Tenant{have})
 		require.NoError(t, err)
 		want, err := parse(string(text))

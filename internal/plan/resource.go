@@ -15,6 +15,7 @@ const (
 	KindTenant   Kind = "tenant"
 	KindTemplate Kind = "template"
 	KindAPIKey   Kind = "apiKey"
+	KindDomain   Kind = "domain"
 )
 
 // label is the kind in a sentence.

@@ -13,7 +13,7 @@ type section struct {
 }
 
 // sections are in the order in which they are made: a later one may need an earlier one.
-func sections() []section { return []section{templatesSection(), apiKeysSection()} }
+func sections() []section { return []section{templatesSection(), apiKeysSection(), domainsSection()} }
 
 // SectionKinds are the kinds of what a tenant has.
 func SectionKinds() []Kind {

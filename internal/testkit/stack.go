@@ -46,13 +46,14 @@ type Stack struct {
 	Database *postgres.Server
 	Temporal *devstack.Temporal
 	Inbox    *inbox.Inbox
+	DNS      *DNS
 	Key      string // operator key
 	URL      string // of the API
 	Master   string // key that secrets are encrypted with
 	ports    struct{ database, api, temporal, ui int }
 }
 
-// NewStack starts database, Temporal and inbox.
+// NewStack starts database, Temporal, inbox and name server.
 func NewStack(dir string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -69,6 +70,9 @@ func NewStack(dir string) (*Stack, error) {
 		return nil, err
 	}
 	var err error
+	if s.DNS, err = StartDNS(); err != nil {
+		return nil, err
+	}
 	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
 	return s, err
 }
@@ -101,6 +105,7 @@ func (s *Stack) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = s.Inbox.Close(ctx)
+	_ = s.DNS.Close()
 	_ = s.Temporal.Stop(ctx)
 	_ = s.Database.Stop(ctx)
 }
@@ -154,7 +159,7 @@ func (s *Stack) Environment() []string {
 	return append(os.Environ(),
 		"DATABASE_URL="+s.Database.URL("mailtura"), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
 		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
-		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
+		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_DNS_RESOLVER="+s.DNS.Address(), "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
 		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "MAILTURA_PUBLIC_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
 	)
 }

@@ -1597,7 +1597,7 @@ export interface components {
              */
             name: string;
             /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "metrics:read" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "metrics:read" | "webhooks:read" | "webhooks:write" | "domains:read" | "domains:write")[];
         };
         CreateDomain: {
             /**
@@ -1744,6 +1744,8 @@ export interface components {
              * @description When the required records were found last after they had not been; absent: never
              */
             verifiedAt?: string;
+            /** @description That looks after the domain */
+            workflow: components["schemas"]["Workflow"];
         };
         DomainRecord: {
             /** Format: date-time */
