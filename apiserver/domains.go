@@ -102,7 +102,7 @@ func (s *Server) registerDomains() {
 	register(s, forTenants(apikey.DomainsWrite), huma.Operation{
 		OperationID: "delete-domain", Method: http.MethodDelete, Path: "/domains/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
 		Summary:     "Delete a sender domain with its keys",
-		Description: "Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back.",
+		Description: "Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back.",
 	}, s.deleteDomain)
 	register(s, forTenants(apikey.DomainsWrite), huma.Operation{
 		OperationID: "verify-domain", Method: http.MethodPost, Path: "/domains/{name}/verify", Tags: tags,

@@ -4778,7 +4778,7 @@ type ClientInterface interface {
 
 	// DeleteDomain Delete a sender domain with its keys
 	//
-	// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back. Needs the scope `domains:write`.
+	// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
 	//
 	// Corresponds with DELETE /api/v1/domains/{name} (the `DeleteDomain` operationId).
 	DeleteDomain(ctx context.Context, name string, params *DeleteDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5746,7 +5746,7 @@ func (c *Client) CreateDomain(ctx context.Context, params *CreateDomainParams, b
 
 // DeleteDomain Delete a sender domain with its keys
 //
-// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back. Needs the scope `domains:write`.
+// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
 //
 // Corresponds with DELETE /api/v1/domains/{name} (the `DeleteDomain` operationId).
 func (c *Client) DeleteDomain(ctx context.Context, name string, params *DeleteDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12322,7 +12322,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteDomainWithResponse Delete a sender domain with its keys
 	//
-	// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back. Needs the scope `domains:write`.
+	// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -21460,7 +21460,7 @@ func (c *ClientWithResponses) CreateDomainWithResponse(ctx context.Context, para
 
 // DeleteDomainWithResponse Delete a sender domain with its keys
 //
-// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back. Needs the scope `domains:write`.
+// Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -276,7 +276,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a sender domain with its keys
-         * @description Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent unsigned. The keys can not be had back. Needs the scope `domains:write`.
+         * @description Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
          */
         delete: operations["delete-domain"];
         options?: never;
