@@ -90,8 +90,8 @@ func (s *Server) registerDomains() {
 	register(s, forTenants(apikey.DomainsWrite), s.creates(huma.Operation{
 		OperationID: "create-domain", Method: http.MethodPost, Path: "/domains", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Add a sender domain",
-		Description: "Makes an RSA and an Ed25519 key and lists the DNS records that are to be published. The DNS is asked for them at once, after 1, 5 " +
-			"and 15 minutes and then every hour, after three days every 6 hours. A tenant has at most 100 domains.",
+		Description: "Makes an RSA and an Ed25519 key and lists the DNS records that are to be published. The DNS is asked for them at once, " +
+			"after 1, 5 and 15 minutes and then every hour, after three days every 6 hours. A tenant has at most 100 domains.",
 	}), s.createDomain)
 	register(s, forTenants(apikey.DomainsRead), huma.Operation{
 		OperationID: "list-domains", Method: http.MethodGet, Path: "/domains", Tags: tags, Summary: "List sender domains",
@@ -101,8 +101,9 @@ func (s *Server) registerDomains() {
 	}, s.getDomain)
 	register(s, forTenants(apikey.DomainsWrite), huma.Operation{
 		OperationID: "delete-domain", Method: http.MethodDelete, Path: "/domains/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary:     "Delete a sender domain with its keys",
-		Description: "Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back.",
+		Summary: "Delete a sender domain with its keys",
+		Description: "Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without " +
+			"their signatures. The keys can not be had back.",
 	}, s.deleteDomain)
 	register(s, forTenants(apikey.DomainsWrite), huma.Operation{
 		OperationID: "verify-domain", Method: http.MethodPost, Path: "/domains/{name}/verify", Tags: tags,
@@ -113,8 +114,8 @@ func (s *Server) registerDomains() {
 	register(s, forTenants(apikey.DomainsWrite), s.creates(huma.Operation{
 		OperationID: "rotate-domain-keys", Method: http.MethodPost, Path: "/domains/{name}/keys/rotate", Tags: tags,
 		Summary: "Make new keys for a domain",
-		Description: "Mail is signed with the old keys until the records of both new ones are found, and then with these. The old ones stay listed for " +
-			"7 days more. Keys whose records were never found are replaced at once.",
+		Description: "Mail is signed with the old keys until the records of both new ones are found, and then with these. The old ones stay " +
+			"listed for 7 days more. Keys whose records were never found are replaced at once.",
 	}), s.rotateDomainKeys)
 }
 

@@ -118,7 +118,7 @@ func TestDomains_Refused(t *testing.T) {
 	for _, path := range []string{"nobody.example", "..", "%00", "co.uk", strings.Repeat("x", 300)} {
 		b.ask(http.MethodGet, domainsPath+"/"+path, key, nil).problem(http.StatusNotFound, "domain_not_found")
 	}
-	b.Server.Domains.Keys = nil
+	b.Domains.Keys = nil
 	b.ask(http.MethodPost, domainsPath, key, `{"name":"keyless.example"}`).problem(http.StatusServiceUnavailable, "master_key_missing")
 	b.ask(http.MethodPost, domainsPath+"/twice.example/keys/rotate", key, nil).problem(http.StatusServiceUnavailable, "master_key_missing")
 }

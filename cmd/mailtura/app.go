@@ -43,11 +43,11 @@ const rememberKeys = 30 * time.Second
 // settings are what every role needs.
 type settings struct {
 	connections
-	SMTPRelay  []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
-	DKIMKeys   string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
-	TemporalUI string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
-	Migrate    bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
-	DNSResolver string `name:"dns-resolver" env:"MAILTURA_DNS_RESOLVER" placeholder:"HOST:PORT" help:"Name server that is asked for the records of sender domains; those of the system when it is absent."`
+	SMTPRelay   []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
+	DKIMKeys    string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
+	TemporalUI  string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
+	Migrate     bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	DNSResolver string   `name:"dns-resolver" env:"MAILTURA_DNS_RESOLVER" placeholder:"HOST:PORT" help:"Name server that is asked for the records of sender domains; those of the system when it is absent."`
 	secrets
 	logging
 }

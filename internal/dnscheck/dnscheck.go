@@ -58,7 +58,9 @@ func (r *Resolver) ask(ctx context.Context, q domain.Question) domain.Answer {
 	values, err := r.lookup(ctx, q)
 	a := domain.Answer{Question: q, Values: bounded(values), At: time.Now().UTC().Truncate(time.Microsecond)}
 	var no *net.DNSError
-	a.Failed = err != nil && !(errors.As(err, &no) && no.IsNotFound)
+	if err != nil && (!errors.As(err, &no) || !no.IsNotFound) {
+		a.Failed = true
+	}
 	return a
 }
 

@@ -59,7 +59,8 @@ func ParseName(s string) (string, error) {
 		return "", err
 	}
 	if len(name) > maxName {
-		return "", fault.New(fault.Invalid, "invalid_domain", "the domain has more than %d octets, so that its DKIM records could have no names", maxName)
+		return "", fault.New(fault.Invalid, "invalid_domain",
+			"the domain has more than %d octets, so that its DKIM records could have no names", maxName)
 	}
 	if name == "localhost" {
 		return "", fault.New(fault.Invalid, "invalid_domain", "localhost is this machine, and no domain in the DNS")

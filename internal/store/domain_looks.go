@@ -104,7 +104,8 @@ func setKeys(ctx context.Context, q *db.Queries, before Domain, after domain.Dom
 		i := slices.IndexFunc(after.Keys, func(k domain.Key) bool { return k.Selector == old.Selector })
 		switch {
 		case i < 0:
-			if err := q.DeleteDomainKey(ctx, db.DeleteDomainKeyParams{TenantID: before.TenantID, DomainID: before.ID, Selector: old.Selector}); err != nil {
+			gone := db.DeleteDomainKeyParams{TenantID: before.TenantID, DomainID: before.ID, Selector: old.Selector}
+			if err := q.DeleteDomainKey(ctx, gone); err != nil {
 				return err
 			}
 		case after.Keys[i].Active() != old.Active():

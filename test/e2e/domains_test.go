@@ -185,7 +185,7 @@ func judgeSignatures(t *testing.T, message []byte, d *mailtura.Domain) []string 
 		if err == nil {
 			return strings.Split(strings.TrimSpace(string(out)), "\n")
 		}
-		trouble.WriteString(fmt.Sprint(err))
+		fmt.Fprint(&trouble, err)
 	}
 	require.Fail(t, "dkimpy has not verified (scripts/setup.sh dkim)", trouble.String())
 	return nil
