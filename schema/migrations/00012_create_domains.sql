@@ -51,11 +51,6 @@ COMMENT ON COLUMN domain_keys.private_key IS 'PEM, sealed with the master key; t
 COMMENT ON COLUMN domain_keys.seen_at IS 'when the records of its generation were found; since then mail is signed with it';
 COMMENT ON COLUMN domain_keys.retired_at IS 'when those of a later generation were; since then mail is not signed with it';
 
--- tenants.senders changes with each change of what a tenant can send from, and what that is signed with: whoever has a
--- tenant at hand, as a delivery has, sees without asking whether what it remembers still holds.
-ALTER TABLE tenants ADD COLUMN senders bigint NOT NULL DEFAULT 0;
-COMMENT ON COLUMN tenants.senders IS 'version of the tenant in which its verified domains or their keys changed last; 0: it has none';
-
 ALTER TABLE domains ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY domains_system ON domains TO mailtura_system USING (true);
 CREATE POLICY domains_tenant ON domains TO mailtura_request
@@ -72,6 +67,5 @@ GRANT SELECT, UPDATE, DELETE ON domains TO mailtura_system;
 GRANT SELECT, UPDATE, DELETE ON domain_keys TO mailtura_system;
 
 -- +goose Down
-ALTER TABLE tenants DROP COLUMN senders;
 DROP TABLE domain_keys;
 DROP TABLE domains;

@@ -254,7 +254,7 @@ type Tenant struct {
 	Suspension json.RawMessage
 	// tenant/<tenant>/suspend has done what follows from the last change of suspension
 	Followed bool
-	// version of the tenant in which its verified domains or their keys changed last; 0: it has none
+	// version in which its verified domains or their keys changed last; 0: it has none. Who has the row sees whether what it remembers of them still holds
 	Senders int64
 }
 
