@@ -46,7 +46,7 @@ type streamEventsInput struct {
 	TenantHeader
 	LastEventID   string   `header:"Last-Event-ID" maxLength:"40" doc:"The last id that was seen"`
 	After         string   `query:"after" maxLength:"40" doc:"The same, for clients that can not set the header; Last-Event-ID counts more" example:"evt_0000000yqs800r0000000000b4"`
-	Type          []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled" doc:"Only events of these types, separated by commas"`
+	Type          []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled,domain.verified,domain.failing,domain.lost" doc:"Only events of these types, separated by commas"`
 	Authorization string   `header:"Authorization" hidden:"true"`
 }
 

@@ -80,7 +80,7 @@ func (s *Server) listEvents(ctx context.Context, in *struct {
 	Limit   int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at the most"`
 	EmailID string   `query:"emailId" maxLength:"40" doc:"Only events of this email" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	After   string   `query:"after" maxLength:"40" doc:"Id of an event, or nextCursor of the answer before" example:"evt_0000000yqs800r0000000000b4"`
-	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled" doc:"Only events of these types, separated by commas"`
+	Type    []string `query:"type" maxItems:"20" enum:"email.accepted,email.scheduled,email.sent,email.deferred,email.bounced,email.failed,email.cancelled,email.expired,email.unknown,email.opened,email.clicked,quota.warning,quota.reached,tenant.suspended,tenant.resumed,webhook.disabled,domain.verified,domain.failing,domain.lost" doc:"Only events of these types, separated by commas"`
 },
 ) (*body[EventList], error) {
 	after, err := eventCursor("query.after", in.After)

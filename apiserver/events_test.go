@@ -64,3 +64,17 @@ func TestListEvents_Refusals(t *testing.T) {
 		require.Equal(t, []string{want}, b.ask(http.MethodGet, eventsPath+query, key, nil).fields(422, "validation_failed"), query)
 	}
 }
+
+// What the log can have, it can be asked for.
+func TestEvents_EveryTypeCanBeAskedFor(t *testing.T) {
+	t.Parallel()
+	types := readDocument(t).Components.Schemas["Event"]["properties"].(map[string]any)["type"].(map[string]any)["enum"]
+	for _, op := range operations(t) {
+		for _, p := range op.Parameters {
+			if (op.OperationID == "list-events" || op.OperationID == "stream-events") && p.Name == "type" {
+				require.Equal(t, types, p.Schema["items"].(map[string]any)["enum"], op.OperationID)
+			}
+		}
+	}
+	require.Contains(t, types, "domain.lost")
+}

@@ -1280,6 +1280,9 @@ func (e ListEmailsParamsStatus) Valid() bool {
 
 // Defines values for ListEventsParamsType.
 const (
+	ListEventsParamsTypeDomainFailing   ListEventsParamsType = "domain.failing"
+	ListEventsParamsTypeDomainLost      ListEventsParamsType = "domain.lost"
+	ListEventsParamsTypeDomainVerified  ListEventsParamsType = "domain.verified"
 	ListEventsParamsTypeEmailAccepted   ListEventsParamsType = "email.accepted"
 	ListEventsParamsTypeEmailBounced    ListEventsParamsType = "email.bounced"
 	ListEventsParamsTypeEmailCancelled  ListEventsParamsType = "email.cancelled"
@@ -1301,6 +1304,12 @@ const (
 // Valid indicates whether the value is a known member of the ListEventsParamsType enum.
 func (e ListEventsParamsType) Valid() bool {
 	switch e {
+	case ListEventsParamsTypeDomainFailing:
+		return true
+	case ListEventsParamsTypeDomainLost:
+		return true
+	case ListEventsParamsTypeDomainVerified:
+		return true
 	case ListEventsParamsTypeEmailAccepted:
 		return true
 	case ListEventsParamsTypeEmailBounced:
@@ -1340,6 +1349,9 @@ func (e ListEventsParamsType) Valid() bool {
 
 // Defines values for StreamEventsParamsType.
 const (
+	StreamEventsParamsTypeDomainFailing   StreamEventsParamsType = "domain.failing"
+	StreamEventsParamsTypeDomainLost      StreamEventsParamsType = "domain.lost"
+	StreamEventsParamsTypeDomainVerified  StreamEventsParamsType = "domain.verified"
 	StreamEventsParamsTypeEmailAccepted   StreamEventsParamsType = "email.accepted"
 	StreamEventsParamsTypeEmailBounced    StreamEventsParamsType = "email.bounced"
 	StreamEventsParamsTypeEmailCancelled  StreamEventsParamsType = "email.cancelled"
@@ -1361,6 +1373,12 @@ const (
 // Valid indicates whether the value is a known member of the StreamEventsParamsType enum.
 func (e StreamEventsParamsType) Valid() bool {
 	switch e {
+	case StreamEventsParamsTypeDomainFailing:
+		return true
+	case StreamEventsParamsTypeDomainLost:
+		return true
+	case StreamEventsParamsTypeDomainVerified:
+		return true
 	case StreamEventsParamsTypeEmailAccepted:
 		return true
 	case StreamEventsParamsTypeEmailBounced:

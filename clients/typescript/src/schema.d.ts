@@ -6535,7 +6535,7 @@ export interface operations {
                 /** @description Id of an event, or nextCursor of the answer before */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled" | "domain.verified" | "domain.failing" | "domain.lost")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
@@ -6635,7 +6635,7 @@ export interface operations {
                 /** @description The same, for clients that can not set the header; Last-Event-ID counts more */
                 after?: string;
                 /** @description Only events of these types, separated by commas */
-                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled")[];
+                type?: ("email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled" | "domain.verified" | "domain.failing" | "domain.lost")[];
             };
             header?: {
                 /** @description The tenant that an operator key speaks for; a tenant key needs none */
