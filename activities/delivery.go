@@ -17,7 +17,6 @@ import (
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/fault"
 	"github.com/mailtura/mailtura/internal/flow"
-	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
 	"github.com/mailtura/mailtura/internal/telemetry"
@@ -46,7 +45,7 @@ var _ Transport = (*smtpout.Relays)(nil)
 type Delivery struct {
 	Store     *store.Store
 	Templates *template.Engine
-	Keys      dkim.Keys  // that messages are signed with
+	Signers   *Signers   // give the keys that messages are signed with
 	Tracking  track.Keys // that links and pictures are signed with
 	Transport Transport
 	Permits   *Permits

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mailtura/mailtura/activities"
 	"github.com/mailtura/mailtura/internal/email"
 	"github.com/mailtura/mailtura/internal/id"
 	"github.com/mailtura/mailtura/internal/mail/dkim"
@@ -21,7 +22,7 @@ func TestDeliver_Signs(t *testing.T) {
 	b := newBundle(t, tenant.Settings{})
 	_, private, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
-	b.Keys = dkim.Keys{"acme.com": {{Domain: "acme.com", Selector: "s1", Private: private}}}
+	b.Signers = activities.NewSigners(b.Store, nil, dkim.Keys{"acme.com": {{Domain: "acme.com", Selector: "s1", Private: private}}})
 	require.Equal(t, 2, b.deliver(b.dispatch(newEmail("ada@example.com"), newEmail("bob@example.com"))).Sent)
 	for _, m := range b.mails() {
 		require.Contains(t, m.header("DKIM-Signature"), "d=acme.com")

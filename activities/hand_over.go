@@ -41,11 +41,15 @@ func (r *delivery) send(ctx context.Context, due []store.Due, permits *Grant) er
 	if len(due) == 0 {
 		return nil
 	}
+	keys, err := r.Signers.Of(ctx, r.tenant)
+	if err != nil {
+		return err
+	}
 	letters, err := r.Store.LoadLetters(ctx, r.in.TenantID, emailsOf(due))
 	if err != nil {
 		return err
 	}
-	messages := newMessages(r.Templates, r.Keys, r.Tracking.Of(r.tenant.ID, track.Generation(r.tenant.CreatedAt)), letters)
+	messages := newMessages(r.Templates, keys, r.Tracking.Of(r.tenant.ID, track.Generation(r.tenant.CreatedAt)), letters)
 	outcomes := make(chan store.Outcome, parallel)
 	written := make(chan error, 1)
 	go func() { written <- r.writeOutcomes(ctx, outcomes) }()

@@ -12,6 +12,7 @@ type Set struct {
 	Lifecycle *Lifecycle
 	BulkSends *BulkSends
 	Webhooks  *Webhooks
+	Domains   *Domains
 }
 
 // Register makes a queue's activities known to its worker, under their method names.
@@ -22,6 +23,7 @@ func (s Set) Register(r worker.ActivityRegistry, queue string) {
 	case flow.ControlQueue:
 		r.RegisterActivity(s.Lifecycle)
 		r.RegisterActivity(s.BulkSends)
+		r.RegisterActivity(s.Domains)
 	case flow.WebhookQueue:
 		r.RegisterActivity(s.Webhooks)
 	}

@@ -43,7 +43,7 @@ type CreateAPIKey struct {
 	Name string `json:"name" minLength:"1" maxLength:"100" doc:"What it is for" example:"production"`
 
 	ExpiresAt *time.Time     `json:"expiresAt,omitempty" doc:"In the future, and not behind that of the key that makes it, which is also the default; from then on it is refused. null there: never"`
-	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write,audit:read,metrics:read,webhooks:read,webhooks:write"`
+	Scopes    []apikey.Scope `json:"scopes,omitempty" minItems:"1" maxItems:"50" doc:"What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys" enum:"emails:send,emails:read,templates:read,templates:write,events:read,keys:read,keys:write,tenants:read,tenants:write,audit:read,metrics:read,webhooks:read,webhooks:write,domains:read,domains:write"`
 
 	AllowedCIDRs []string `json:"allowedCidrs,omitempty" minItems:"1" maxItems:"50" doc:"Networks from which alone it may be used, in CIDR notation. At most those of the key that makes it, which are also the default; with an operator key, a tenant's key may have any, and the default is everywhere" example:"[\"203.0.113.0/24\",\"2001:db8::/32\"]"`
 }

@@ -36,6 +36,7 @@ var administrative = map[string]string{
 	"restore-template-version": "template.update", "copy-template": "template.create",
 	"create-webhook": "webhook.create", "update-webhook": "webhook.update", "delete-webhook": "webhook.delete",
 	"rotate-webhook-secret": "webhook.rotate_secret",
+	"create-domain":         "domain.create", "delete-domain": "domain.delete", "rotate-domain-keys": "domain.rotate_keys",
 }
 
 // sending are the operations that are no administrative acts.
@@ -43,6 +44,7 @@ var sending = []string{
 	"send-email", "send-email-batch", "cancel-email", "reschedule-email", "retry-email",
 	"create-bulk-send", "pause-bulk-send", "resume-bulk-send", "cancel-bulk-send", "test-template", "test-webhook", "replay-webhook",
 	"preview-template", "preview-draft", "validate-template", "validate-draft", // change nothing
+	"verify-domain", // what is so is found
 }
 
 // Every operation that changes something is one or the other: a new one has to say which.
@@ -86,6 +88,9 @@ func TestAudit_ByTheAPI(t *testing.T) {
 	ask(200, http.MethodPatch, hook, theirs, `{"enabled":false}`)
 	ask(200, http.MethodPost, hook+"/rotate-secret", theirs, nil)
 	ask(204, http.MethodDelete, hook, theirs, nil)
+	ask(201, http.MethodPost, domainsPath, theirs, `{"name":"audited.example"}`)
+	ask(200, http.MethodPost, domainsPath+"/audited.example/keys/rotate", theirs, nil)
+	ask(204, http.MethodDelete, domainsPath+"/audited.example", theirs, nil)
 	ask(200, http.MethodPost, tenantsPath+"/acme-corp/suspend", b.operator, `{"reason":"late"}`)
 	ask(200, http.MethodPost, tenantsPath+"/acme-corp/resume", b.operator, nil)
 	ask(202, http.MethodDelete, tenantsPath+"/acme-corp?grace=1h", b.operator, nil)

@@ -20,7 +20,7 @@ import (
 // BulkEmail is the first line of an upload: what all emails of a bulk send have in common.
 type BulkEmail struct {
 	Name        string            `json:"name,omitempty" maxLength:"200" doc:"Yours, to know the bulk send by"`
-	From        string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain; the tenant's fromEmail when it is absent"`
+	From        string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain or on a verified domain of the tenant; the tenant's fromEmail when it is absent"`
 	FromName    string            `json:"fromName,omitempty" maxLength:"200"`
 	ReplyTo     string            `json:"replyTo,omitempty" maxLength:"400"`
 	Subject     string            `json:"subject,omitempty" maxLength:"2000" doc:"Handlebars. Required without a template; with one it stands in for the template's"`
@@ -76,6 +76,9 @@ func (s *Server) compileBulk(ctx context.Context, t tenant.Tenant, raw []byte) (
 	}
 	c.schedule(time.Now())
 	c.sender()
+	if err := s.checkSender(ctx, &c); err != nil {
+		return nil, err
+	}
 	c.labels()
 	c.headers()
 	c.attachments()

@@ -99,6 +99,7 @@ func (b *bundle) process(temporal client.Client, templates *template.Engine, cha
 		Log:        telemetry.NewLogger(b.log, slog.LevelInfo, true),
 		TemporalUI: "http://temporal.example", Namespace: flow.Namespace,
 		Webhooks: apiserver.Webhooks{Keys: masterKeys, Caller: webhookhttp.New(webhookhttp.Config{Loopback: true}), Loopback: true},
+		Domains:  apiserver.Domains{Keys: masterKeys, DNS: resolver(b.t)},
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -62,6 +62,9 @@ func (s *Server) compile(ctx context.Context, t tenant.Tenant, in *SendEmail, kn
 	c := compiler{tenant: t, in: in, pins: known, out: email.Email{ID: id.New(), TenantID: t.ID, Subject: in.Subject, Tags: in.Tags}}
 	c.schedule(time.Now())
 	c.sender()
+	if err := s.checkSender(ctx, &c); err != nil {
+		return email.Email{}, err
+	}
 	c.recipients()
 	c.labels()
 	c.headers()
@@ -123,12 +126,7 @@ func (c *compiler) sender() {
 	c.out.From = address.Address{Addr: c.tenant.Settings.FromEmail, Name: c.tenant.Settings.FromName}
 	if c.in.From != "" {
 		from, err := address.Parse(c.in.From)
-		switch {
-		case err != nil:
-			c.fault("body.from", err)
-		case from.Domain() != c.tenant.Domain:
-			c.wrong("body.from", "sender_domain_not_allowed", "the sender address must be on the tenant's domain "+c.tenant.Domain)
-		}
+		c.fault("body.from", err)
 		if from.Name == "" {
 			from.Name = c.tenant.Settings.FromName
 		}

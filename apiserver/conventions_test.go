@@ -185,5 +185,6 @@ func (b *bundle) rows() []string {
 	return b.values(`SELECT concat_ws(' ', (SELECT count(*) FROM tenants), (SELECT count(*) FROM api_keys),
 		(SELECT count(*) FROM api_keys WHERE replaced_by IS NOT NULL), (SELECT count(*) FROM templates), (SELECT count(*) FROM template_versions),
 		(SELECT count(*) FROM emails), (SELECT count(*) FROM recipients), (SELECT count(*) FROM bulk_sends WHERE status <> 'cancelled'),
-		(SELECT count(*) FROM webhooks), (SELECT count(*) FROM webhooks WHERE old_secret IS NOT NULL), (SELECT count(*) FROM webhook_retries))`)
+		(SELECT count(*) FROM webhooks), (SELECT count(*) FROM webhooks WHERE old_secret IS NOT NULL), (SELECT count(*) FROM webhook_retries),
+		(SELECT count(*) FROM domains), (SELECT count(*) FROM domain_keys), (SELECT count(*) FROM domain_keys WHERE generation > 1))`)
 }

@@ -138,6 +138,7 @@ var bodies = map[string]string{ //nolint:gochecknoglobals // a table
 	"copy-template":    `{"tenantId":"staying"}`,
 	"preview-draft":    `{"template":{"text":"mine"}}`,
 	"validate-draft":   `{"template":{"text":"mine"}}`,
+	"create-domain":    `{"name":"mine.example"}`,
 	"replay-webhook":   `{"after":"evt_00000000000000000000000000"}`,
 }
 

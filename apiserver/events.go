@@ -26,7 +26,7 @@ type Event struct {
 }
 
 // EventData is what an event tells: of a recipient in email.*, of the daily limit in quota.*, of a suspension in tenant.*,
-// of a webhook in webhook.*.
+// of a webhook in webhook.*, of a sender domain in domain.*.
 type EventData struct {
 	EmailID       string     `json:"emailId,omitempty" example:"msg_01h455vb4pex5vsknk084sn02q"`
 	RecipientID   string     `json:"recipientId,omitempty" example:"rcp_01h455vb4pex5vsknk084sn02q"`
@@ -56,6 +56,9 @@ type EventData struct {
 	Reason        string     `json:"reason,omitempty" doc:"Of webhook.disabled: gone (an answer 410) or failing (every call for 5 days). Of tenant.suspended: what whoever suspended it has said" example:"gone"`
 	By            string     `json:"by,omitempty" enum:"operator,guardrail" doc:"Of tenant.suspended: who suspended the tenant"`
 	Drain         *bool      `json:"drain,omitempty" doc:"Of tenant.suspended: what was queued goes out first"`
+	Domain        string     `json:"domain,omitempty" doc:"Of domain.*" example:"mail.acme.com"`
+	Missing       []string   `json:"missing,omitempty" doc:"Of domain.failing and domain.lost: names of required DNS records that were not found" example:"[\"mtxw3k9a2c-rsa._domainkey.mail.acme.com\"]"`
+	LostAt        *time.Time `json:"lostAt,omitempty" doc:"Of domain.failing: from then on no mail is sent from the domain, if its records are not found before"`
 	LastEventID   string     `json:"lastEventId,omitempty" doc:"Of webhook.disabled: the webhook was not called for events after this one" example:"evt_0000000yqs800r0000000000b4"`
 }
 
@@ -150,6 +153,9 @@ func showEvent(e store.Event) Event {
 	}
 	if w := e.Webhook; w != nil {
 		shown.Data = EventData{WebhookID: id.Webhook.Format(w.WebhookID), Reason: w.Reason, LastEventID: id.Event.Format(w.Cursor)}
+	}
+	if d := e.Domain; d != nil {
+		shown.Data = EventData{Domain: d.Domain, Missing: d.Missing, LostAt: utc(d.LostAt)}
 	}
 	if t := e.Tenant; t != nil && e.Type == event.TenantSuspended {
 		shown.Data = EventData{By: string(t.By), Reason: t.Reason, Drain: &t.Drain}

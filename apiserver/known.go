@@ -18,6 +18,7 @@ type known struct {
 	store       *store.Store
 	credentials memory[store.Credential]
 	tenants     memory[tenant.Tenant]
+	domains     memory[[]string] // that tenants may send from
 	listening   *atomic.Bool
 	generation  *atomic.Uint64
 	patience    time.Duration // with the database
@@ -42,6 +43,7 @@ func newKnown(s *store.Store, while, patience time.Duration) known {
 			return min(while, unheard)
 		}
 		k.credentials, k.tenants = newMemory[store.Credential](lasting), newMemory[tenant.Tenant](lasting)
+		k.domains = newMemory[[]string](lasting)
 	}
 	return k
 }
@@ -104,6 +106,7 @@ func (k *known) forget() {
 	if k.credentials.Cache != nil {
 		k.credentials.InvalidateAll()
 		k.tenants.InvalidateAll()
+		k.domains.InvalidateAll()
 	}
 }
 

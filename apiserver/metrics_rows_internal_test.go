@@ -3,7 +3,6 @@ package apiserver
 import (
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -73,12 +72,12 @@ func withoutExponents(text string) string {
 }
 
 func csvOf(item MetricsRow) []string {
-	line := []string{item.Start.Format(time.RFC3339), item.End.Format(time.RFC3339), "", fmt.Sprint(item.Other)}
+	line := []string{item.Start.Format(time.RFC3339), item.End.Format(time.RFC3339), "", strconv.FormatBool(item.Other)}
 	if item.Group != nil {
 		line[2] = strings.ReplaceAll(harmless(*item.Group), "\r\n", "\n") // as the reader does
 	}
 	for _, n := range item.Counts.All() {
-		line = append(line, fmt.Sprint(*n))
+		line = append(line, strconv.FormatInt(*n, 10))
 	}
 	for _, rate := range item.Rates.All() {
 		if line = append(line, ""); rate != nil {

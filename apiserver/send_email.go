@@ -24,7 +24,7 @@ type SendEmail struct {
 	To              Addresses         `json:"to" doc:"One address, or a list of them"`
 	CC              []string          `json:"cc,omitempty" maxItems:"50" doc:"Addresses that every recipient sees"`
 	BCC             []string          `json:"bcc,omitempty" maxItems:"50" doc:"Addresses that no recipient sees"`
-	From            string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain; the tenant's fromEmail when it is absent" example:"Acme <hello@acme.com>"`
+	From            string            `json:"from,omitempty" maxLength:"400" doc:"Sender, on the tenant's domain or on a verified domain of the tenant; the tenant's fromEmail when it is absent" example:"Acme <hello@acme.com>"`
 	FromName        string            `json:"fromName,omitempty" maxLength:"200" doc:"Sender name; stands before the one in from and the tenant's"`
 	ReplyTo         string            `json:"replyTo,omitempty" maxLength:"400" doc:"Where answers go; the tenant's replyTo when it is absent"`
 	Subject         string            `json:"subject,omitempty" maxLength:"2000" doc:"Required without a template; with one it stands in for the template's"`

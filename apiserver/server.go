@@ -44,6 +44,7 @@ type Config struct {
 	Remember time.Duration
 	Uploads  Uploads
 	Webhooks Webhooks
+	Domains  Domains
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Attempts       Attempts
@@ -125,6 +126,7 @@ func New(cfg Config) *Server {
 	s.registerEventStream()
 	s.registerWebhooks()
 	s.registerWebhookCalls()
+	s.registerDomains()
 	s.registerMetrics()
 	s.registerBulkSends()
 	s.registerUsage()

@@ -139,11 +139,15 @@ type updateTenantInput struct {
 func (s *Server) updateTenant(ctx context.Context, in *updateTenantInput) (*resource[Tenant], error) {
 	ctx = telemetry.WithTenant(ctx, in.ID)
 	defer s.known.forget()
+	verified, err := s.Store.SenderDomains(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
 	t, err := s.Store.UpdateTenant(ctx, in.ID, func(t *tenant.Tenant) error {
 		if err := in.allows(showTenant(*t)); err != nil {
 			return err
 		}
-		if err := mergeTenant(t, in.RawBody); err != nil {
+		if err := mergeTenant(t, in.RawBody, verified); err != nil {
 			return err
 		}
 		return s.checkTracking(*t)
@@ -174,7 +178,7 @@ func (s *Server) tellOfLimits(ctx context.Context, t tenant.Tenant, bulkSends []
 }
 
 // mergeTenant applies a merge patch to what the API lets change of a tenant.
-func mergeTenant(t *tenant.Tenant, patch []byte) error {
+func mergeTenant(t *tenant.Tenant, patch []byte, verified []string) error {
 	doc := struct {
 		Name     string          `json:"name"`
 		Domain   string          `json:"domain"`
@@ -195,7 +199,7 @@ func mergeTenant(t *tenant.Tenant, patch []byte) error {
 		return fault.Wrap(err, fault.Invalid, "validation_failed", "The patched tenant is not valid.")
 	}
 	t.Name, t.Domain, t.Settings = doc.Name, doc.Domain, doc.Settings.WithDefaults()
-	return t.Validate()
+	return t.Validate(verified...)
 }
 
 func showTenant(t tenant.Tenant) Tenant {

@@ -36,7 +36,8 @@ func (c testCalls) allow(tenantID string) error {
 		return nil
 	}
 	turn.Cancel()
-	full := fault.New(fault.Exhausted, "too_many_test_calls", "The tenant has had %d test calls made within a minute. Try again later.", testCallBurst)
+	full := fault.New(fault.Exhausted, "too_many_test_calls",
+		"The tenant has had %d test calls made within a minute. Try again later.", testCallBurst)
 	full.RetryAfter = wait
 	return full
 }

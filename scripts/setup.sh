@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that what Go does not bring is there:
 #
-#   scripts/setup.sh node postgres                    what development needs
-#   scripts/setup.sh node postgres cc curl chromium   what the tests need as well
+#   scripts/setup.sh node postgres                         what development needs
+#   scripts/setup.sh node postgres cc curl chromium dkim   what the tests need as well
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says what to run.
 # shellcheck disable=SC2046,SC2317 # words are meant to split; have_… are called by name
@@ -42,6 +42,11 @@ have_chromium() {
 	[ -e "/Applications/Chromium.app" ] || [ -e "/Applications/Google Chrome.app" ]
 }
 
+# An implementation of DKIM that is not ours, for the Python of the system.
+have_dkim() {
+	python3 -c 'import dkim, nacl' || /usr/bin/python3 -c 'import dkim, nacl'
+}
+
 # missing NEED…: those that are not there.
 missing() {
 	for need; do "have_$need" >/dev/null 2>&1 || printf '%s ' "$need"; done
@@ -69,6 +74,8 @@ packages() {
 		cc:*) echo gcc ;;
 		curl:*) echo curl ;;
 		chromium:*) echo chromium ;;
+		dkim:apt-get) echo python3-dkim python3-nacl ;;
+		dkim:*) echo python3-dkim ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -100,6 +107,7 @@ setup: missing, or too old: $*
        cc: a C compiler
        curl: the program, for the tests of the guides
        chromium: a browser, Chromium or Chrome, for the tests of the pages
+       dkim: the Python packages dkimpy and PyNaCl, for the tests of signatures (pip installs them too)
 END
 [ -z "$install" ] || echo "Run:   sudo $install $(packages "${install%% *}" "$@")" | sed 's/sudo brew/brew/' >&2
 exit 1

@@ -20,7 +20,7 @@ const (
 )
 
 // Recover starts, at once and then every 10 s until the context ends, the life-cycle
-// workflows that a crash or an outage of Temporal kept from starting, bulk sends among them. Workflow ids keep
+// workflows that a crash or an outage of Temporal kept from starting, bulk sends and those of domains among them. Workflow ids keep
 // each to one run, so every process may do it. It also deletes answers to idempotency keys
 // that are not given again any more, and what is old in the logs of webhook calls.
 func Recover(ctx context.Context, s *store.Store, f *flow.Client, log *slog.Logger) {
@@ -72,6 +72,9 @@ func recoverOnce(ctx context.Context, s *store.Store, f *flow.Client) error {
 		}
 	}
 	if err := recoverSuspensions(ctx, s, f); err != nil {
+		return err
+	}
+	if err := recoverDomains(ctx, s, f); err != nil {
 		return err
 	}
 	return recoverBulkSends(ctx, s, f)

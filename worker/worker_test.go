@@ -30,10 +30,11 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // a name may be added, and only be taken away when no workflow that knows it runs any more.
 var golden = map[string][]string{
 	flow.ControlQueue: {
-		"activity ActivateTenant", "activity CountDeletion", "activity DeleteTenantRows", "activity DrainTenant", "activity EndGrace",
+		"activity ActivateTenant", "activity CheckDomain", "activity CountDeletion", "activity DeleteTenantRows", "activity DrainTenant", "activity EndGrace",
 		"activity EndTenantWorkflows", "activity FinishDeletion",
 		"activity FollowSuspension", "activity RecheckDispatches", "activity TakeChunk", "activity WakeBulkSends",
 		"workflow BulkSend", "workflow DeleteTenant", "workflow ProvisionTenant", "workflow SuspendTenant", "workflow TenantQuota",
+		"workflow WatchDomain",
 	},
 	flow.SendQueue:    {"activity Deliver", "workflow SendEmails"},
 	flow.WebhookQueue: {"activity DeliverEvents", "workflow DeliverWebhooks"},
@@ -78,7 +79,7 @@ func functionName(f any) string {
 
 func TestRegistered_NamesAreGolden(t *testing.T) {
 	t.Parallel()
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}, Domains: &activities.Domains{}}
 	require.Len(t, golden, len(workflows.All))
 	for queue, want := range golden {
 		var r registry
@@ -93,7 +94,7 @@ func TestRegistered_NamesAreGolden(t *testing.T) {
 func TestRegistered_TheSDKTakesThem(t *testing.T) {
 	t.Parallel()
 	c := nowhere(t)
-	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}}
+	set := activities.Set{Delivery: &activities.Delivery{}, Lifecycle: &activities.Lifecycle{}, BulkSends: &activities.BulkSends{}, Webhooks: &activities.Webhooks{}, Domains: &activities.Domains{}}
 	for queue := range golden {
 		one := sdk.New(c, queue, options(Config{}, queue))
 		require.NotPanics(t, func() {

@@ -31,5 +31,5 @@ func TestNames(t *testing.T) {
 			names = append(names, full[strings.LastIndexByte(full, '.')+1:])
 		}
 	}
-	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend, flow.SuspendTenant, flow.DeliverWebhooks}, names)
+	require.Equal(t, []string{flow.SendEmails, flow.TenantQuota, flow.ProvisionTenant, flow.DeleteTenant, flow.BulkSend, flow.SuspendTenant, flow.WatchDomain, flow.DeliverWebhooks}, names)
 }

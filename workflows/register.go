@@ -9,7 +9,7 @@ import (
 // All are the workflows of each task queue.
 var All = map[string][]any{
 	flow.SendQueue:    {SendEmails},
-	flow.ControlQueue: {TenantQuota, ProvisionTenant, DeleteTenant, BulkSend, SuspendTenant},
+	flow.ControlQueue: {TenantQuota, ProvisionTenant, DeleteTenant, BulkSend, SuspendTenant, WatchDomain},
 	flow.WebhookQueue: {DeliverWebhooks},
 }
 

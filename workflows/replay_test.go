@@ -24,7 +24,7 @@ func TestReplay(t *testing.T) {
 	scenarios := map[string]int{}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		for _, workflow := range []string{"send_emails", "tenant_quota", "provision_tenant", "delete_tenant", "bulk_send", "deliver_webhooks"} {
+		for _, workflow := range []string{"send_emails", "tenant_quota", "provision_tenant", "delete_tenant", "bulk_send", "deliver_webhooks", "watch_domain"} {
 			if strings.HasPrefix(name, workflow) {
 				scenarios[workflow]++
 			}
@@ -38,5 +38,5 @@ func TestReplay(t *testing.T) {
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), file))
 		})
 	}
-	require.Len(t, scenarios, 6, "each workflow has a recorded history")
+	require.Len(t, scenarios, 7, "each workflow has a recorded history")
 }

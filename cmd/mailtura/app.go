@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,7 +21,6 @@ import (
 	"github.com/mailtura/mailtura/internal/hits"
 	"github.com/mailtura/mailtura/internal/intake"
 	"github.com/mailtura/mailtura/internal/keyring"
-	"github.com/mailtura/mailtura/internal/mail/dkim"
 	"github.com/mailtura/mailtura/internal/plan"
 	"github.com/mailtura/mailtura/internal/smtpout"
 	"github.com/mailtura/mailtura/internal/store"
@@ -43,17 +43,18 @@ const rememberKeys = 30 * time.Second
 // settings are what every role needs.
 type settings struct {
 	connections
-	SMTPRelay  []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
-	DKIMKeys   string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
-	TemporalUI string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
-	Migrate    bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	SMTPRelay   []string `name:"smtp-relay" env:"MAILTURA_SMTP_RELAY" placeholder:"smtp://HOST:PORT" help:"Mail server that takes all outgoing mail: smtp://[user:password@]host[:port] or smtps://…. Further ones, after commas, are tried where the ones before can not be reached."`
+	DKIMKeys    string   `name:"dkim-keys" env:"MAILTURA_DKIM_KEYS" type:"existingdir" placeholder:"FOLDER" help:"Private keys to sign mail with (DKIM), in files that are named like their TXT records: s1._domainkey.acme.com.pem."`
+	TemporalUI  string   `name:"temporal-ui-url" env:"TEMPORAL_UI_URL" placeholder:"URL" help:"Address of Temporal UI, for links in answers."`
+	Migrate     bool     `name:"migrate" env:"MAILTURA_MIGRATE" default:"true" negatable:"" help:"Bring the database to the newest schema and prepare the Temporal namespace at start."`
+	DNSResolver string   `name:"dns-resolver" env:"MAILTURA_DNS_RESOLVER" placeholder:"HOST:PORT" help:"Name server that is asked for the records of sender domains; those of the system when it is absent."`
 	secrets
 	logging
 }
 
 // secrets are what other people's secrets are kept with, and what is called with them.
 type secrets struct {
-	MasterKey       string `name:"master-key" env:"MAILTURA_MASTER_KEY" placeholder:"BASE64" help:"Key that secrets in the database are encrypted with: 32 bytes in base64 (openssl rand -base64 32). Of several, after commas, the first encrypts and all decrypt. Without one no webhook can be made."`
+	MasterKey       string `name:"master-key" env:"MAILTURA_MASTER_KEY" placeholder:"BASE64" help:"Key that secrets in the database are encrypted with: 32 bytes in base64 (openssl rand -base64 32). Of several, after commas, the first encrypts and all decrypt. Without one no webhook and no sender domain can be made."`
 	MasterKeyFile   string `name:"master-key-file" env:"MAILTURA_MASTER_KEY_FILE" type:"existingfile" placeholder:"FILE" help:"File that has the master key instead."`
 	WebhookLoopback bool   `name:"webhook-allow-loopback" env:"MAILTURA_WEBHOOK_ALLOW_LOOPBACK" help:"Let webhooks call this machine, over http and on any port too. For development only: whoever may make a webhook reaches what listens here."`
 }
@@ -83,6 +84,8 @@ type listening struct {
 
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"MAILTURA_TRUSTED_PROXIES" placeholder:"CIDR,..." help:"Networks of the proxies in front of the API, whose X-Forwarded-For is believed. Without it, nobody's is."`
 	PublicURL      string         `name:"public-url" env:"MAILTURA_PUBLIC_URL" placeholder:"https://HOST" help:"Address under which mail programs and browsers reach the API: links and pictures of tracked mail are below it. Without it, only tenants with a tracking domain of their own can track."`
+
+	SPF string `name:"spf" env:"MAILTURA_SPF" placeholder:"MECHANISM..." help:"What the SPF records of sender domains should have so that the mail servers of the installation may send for them, such as include:spf.example.com. It is shown as advice."`
 
 	publicIsOwn bool // where there is no PublicURL, the address it listens on is that
 }
@@ -213,7 +216,7 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	defer relay.Close()
-	keys, err := a.dkimKeys()
+	signers, err := a.signers()
 	if err != nil {
 		return err
 	}
@@ -223,12 +226,13 @@ func (a *app) work(ctx context.Context) error {
 	fence := &activities.Fence{}
 	workers, err := worker.Start(a.flow.Temporal(), activities.Set{
 		Delivery: &activities.Delivery{
-			Store: a.store, Templates: a.templates, Keys: keys, Tracking: a.tracking, Transport: relay, Permits: activities.NewPermits(a.flow),
+			Store: a.store, Templates: a.templates, Signers: signers, Tracking: a.tracking, Transport: relay, Permits: activities.NewPermits(a.flow),
 			Turns: activities.NewTurns(relay.MaxConns()), Fence: fence, Inline: a.inline, Log: a.log,
 		},
 		Lifecycle: &activities.Lifecycle{Store: a.store, Flow: a.flow},
 		BulkSends: &activities.BulkSends{Store: a.store, Starter: a.flow, Log: a.log},
 		Webhooks:  a.webhooks(),
+		Domains:   &activities.Domains{Store: a.store, DNS: a.dns(), Log: a.log},
 	}, worker.Config{Log: a.log})
 	if err != nil {
 		return err
@@ -245,13 +249,6 @@ func (a *app) work(ctx context.Context) error {
 
 func (a *app) summarize(ctx context.Context)   { worker.Summarize(ctx, a.store, a.log) }
 func (a *app) rollMetrics(ctx context.Context) { worker.RollMetrics(ctx, a.store, a.log) }
-
-func (a *app) dkimKeys() (dkim.Keys, error) {
-	if a.DKIMKeys == "" {
-		return nil, nil //nolint:nilnil // no keys are fine keys
-	}
-	return dkim.ReadKeys(os.DirFS(a.DKIMKeys))
-}
 
 func (a *app) relay() (*smtpout.Relays, error) {
 	if len(a.SMTPRelay) == 0 {
@@ -295,6 +292,7 @@ func (a *app) serve(ctx context.Context, api listening, ready func(string)) erro
 		Store: a.store, Intake: acceptor, Resume: a.dispatcher.Add, Flow: a.flow, Templates: a.templates, Log: a.log,
 		TemporalUI: a.TemporalUI, Namespace: a.Namespace, Remember: rememberKeys, TrustedProxies: api.TrustedProxies,
 		Webhooks: apiserver.Webhooks{Keys: a.keys, Caller: a.endpoints, Loopback: webhook.Loopback(a.WebhookLoopback)},
+		Domains:  apiserver.Domains{Keys: a.keys, DNS: a.dns(), SPF: strings.Fields(api.SPF)},
 		Tracking: apiserver.Tracking{Base: base, Keys: a.tracking, Hits: recorder},
 	})
 	listening, silence := context.WithCancel(context.WithoutCancel(ctx)) // requests are answered for a while after the end

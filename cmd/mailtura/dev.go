@@ -38,6 +38,7 @@ type devCmd struct {
 	OperatorKey  string   `name:"operator-key" env:"MAILTURA_OPERATOR_KEY" placeholder:"mt_op_…" help:"Operator key to use; one is made when it is absent."`
 	Config       string   `name:"config" env:"MAILTURA_CONFIG" type:"existingfile" placeholder:"FILE" help:"Configuration file (YAML) that is applied at start."`
 	MasterKey    string   `name:"master-key" env:"MAILTURA_MASTER_KEY" placeholder:"BASE64" help:"Key that secrets in the database are encrypted with; one is made when it is absent."`
+	DNSResolver  string   `name:"dns-resolver" env:"MAILTURA_DNS_RESOLVER" placeholder:"HOST:PORT" help:"Name server that is asked for the records of sender domains; those of the system when it is absent."`
 	logging
 }
 
@@ -204,7 +205,7 @@ func (s *stack) runProduct(ctx context.Context) error {
 	group.Go(func() error {
 		product := settings{
 			connections: connections{DatabaseURL: s.databaseURL, Temporal: s.temporal, Namespace: flow.Namespace},
-			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, Migrate: true, logging: s.logging,
+			SMTPRelay:   s.relay, TemporalUI: s.temporalUI, DNSResolver: s.DNSResolver, Migrate: true, logging: s.logging,
 			secrets: secrets{MasterKey: masterKey, WebhookLoopback: true},
 		}
 		api := &listening{Listen: loopback(s.Port), OperatorKey: key, Config: s.Config, publicIsOwn: true}

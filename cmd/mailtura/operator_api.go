@@ -47,6 +47,7 @@ func (a *operatorAPI) sections() map[plan.Kind]section {
 		plan.KindTemplate: {list: a.templates, make: a.makeTemplate},
 		plan.KindAPIKey:   {list: a.apiKeys, make: a.revokeKey},
 		plan.KindWebhook:  {list: a.webhooks, make: a.changeWebhook},
+		plan.KindDomain:   {list: a.domains, make: a.makeDomain},
 	}
 }
 
@@ -155,7 +156,7 @@ func problem(status string, body []byte) error {
 	}
 	switch p.Code {
 	case "precondition_failed", "tenant_exists", "tenant_not_found", "tenant_deleting",
-		"template_exists", "template_not_found", "key_not_found", "webhook_not_found",
+		"template_exists", "template_not_found", "key_not_found", "webhook_not_found", "domain_exists", "domain_not_found",
 		"idempotency_key_in_progress":
 		return fmt.Errorf("%w: %s", errMovedOn, text)
 	case "idempotency_key_reused":

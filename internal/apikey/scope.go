@@ -20,12 +20,14 @@ const (
 	AuditRead      Scope = "audit:read"
 	WebhooksRead   Scope = "webhooks:read"
 	WebhooksWrite  Scope = "webhooks:write" // also test calls, replays and secrets
+	DomainsRead    Scope = "domains:read"
+	DomainsWrite   Scope = "domains:write" // also verification and keys
 )
 
 // Scopes are all that a key of a kind may have.
 func Scopes(kind Kind) []Scope {
 	all := []Scope{EmailsSend, EmailsRead, TemplatesRead, TemplatesWrite, EventsRead, KeysRead, KeysWrite}
-	all = append(all, WebhooksRead, WebhooksWrite, MetricsRead)
+	all = append(all, WebhooksRead, WebhooksWrite, MetricsRead, DomainsRead, DomainsWrite)
 	if kind == Operator {
 		all = append(all, TenantsRead, TenantsWrite, AuditRead)
 	}

@@ -85,6 +85,10 @@ const (
 	WebhookUpdate       Action = "webhook.update"
 	WebhookDelete       Action = "webhook.delete"
 	WebhookRotateSecret Action = "webhook.rotate_secret" //nolint:gosec // as above
+
+	DomainCreate     Action = "domain.create"
+	DomainDelete     Action = "domain.delete"
+	DomainRotateKeys Action = "domain.rotate_keys"
 )
 
 // Act is something that is to be written down.

@@ -14,6 +14,7 @@ type Type string
 var Types = []Type{
 	EmailAccepted, EmailScheduled, EmailSent, EmailDeferred, EmailBounced, EmailFailed, EmailCancelled, EmailExpired, EmailUnknown,
 	EmailOpened, EmailClicked, QuotaWarning, QuotaReached, TenantSuspended, TenantResumed, WebhookDisabled,
+	DomainVerified, DomainFailing, DomainLost,
 }
 
 // Matches reports whether a pattern stands for types in the log: it is one of them, a group such as email.*, or * for all.
@@ -55,4 +56,11 @@ const (
 const (
 	WebhookDisabled Type = "webhook.disabled" // it is not called any more: it is gone, or has failed for days
 	WebhookTest     Type = "webhook.test"     // in no log: a call that was asked for
+)
+
+// What happens to a tenant's sender domains.
+const (
+	DomainVerified Type = "domain.verified" // its records were found: mail may be sent from it
+	DomainFailing  Type = "domain.failing"  // they are missing: mail is sent as before, for some days
+	DomainLost     Type = "domain.lost"     // they were missing for days: no mail is sent from it any more
 )

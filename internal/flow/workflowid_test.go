@@ -22,7 +22,8 @@ func TestWorkflowID_RoundTrip(t *testing.T) {
 		flow.DeleteTenantID("acme-corp", deletion): {
 			Kind: "tenant", TenantID: "acme-corp", Entity: id.Deletion.Format(deletion),
 		},
-		flow.SuspendTenantID("acme-corp"): {Kind: "tenant", TenantID: "acme-corp", Entity: "suspend"},
+		flow.WatchDomainID("acme-corp", dispatch): {Kind: "domain", TenantID: "acme-corp", Entity: id.Domain.Format(dispatch)},
+		flow.SuspendTenantID("acme-corp"):         {Kind: "tenant", TenantID: "acme-corp", Entity: "suspend"},
 	} {
 		got, err := flow.ParseWorkflowID(text)
 		require.NoError(t, err)

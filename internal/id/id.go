@@ -24,6 +24,7 @@ const (
 	Deletion  Kind = "del"
 	Event     Kind = "evt"
 	Webhook   Kind = "whk"
+	Domain    Kind = "dom"
 	Delivery  Kind = "whd"
 	Request   Kind = "req"
 )

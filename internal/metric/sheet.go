@@ -36,7 +36,7 @@ func (s *Sheet) number(key string) int32 {
 	case s.closed:
 		return others
 	default:
-		n = int32(len(s.keys)) //nolint:gosec // there are not that many
+		n = int32(len(s.keys))
 		s.numbers[key] = n
 		s.keys, s.totals = append(s.keys, key), append(s.totals, 0)
 	}
@@ -63,7 +63,7 @@ func (s *Sheet) enter(window int, key int32, c Counts) {
 		s.entries = append(s.entries, make([]entry, 0, 64<<min(len(s.entries), 6)))
 		last++
 	}
-	s.entries[last] = append(s.entries[last], entry{int32(window), key, c}) //nolint:gosec // there are not that many
+	s.entries[last] = append(s.entries[last], entry{int32(window), key, c})
 }
 
 // AddTally adds what a tally has of the query.

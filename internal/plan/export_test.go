@@ -127,6 +127,7 @@ func TestExport_RoundTrip(t *testing.T) {
 		events := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"*", "email.*", "email.sent", "quota.*"}), 1, -1, rapid.ID).Draw(t, "events")
 		have.Sections[plan.KindWebhook] = []plan.Resource{plan.FromWebhook(one.ID, "whk_1", "https://a.bc/?x=$${y}&z=1:2",
 			plan.WebhookContent{Events: events, Enabled: rapid.Bool().Draw(t, "enabled")})}
+		have.Sections[plan.KindDomain] = []plan.Resource{plan.FromDomain(one.ID, "mail.a.example"), plan.FromDomain(one.ID, "1.example")}
 		text, err := plan.Export([]plan.Tenant{have})
 		require.NoError(t, err)
 		want, err := parse(string(text))

@@ -36,6 +36,7 @@ type Entry struct {
 	Templates []Template `json:"templates,omitempty" doc:"Templates; absent: the templates that there are stay as they are"`
 	APIKeys   []APIKey   `json:"apiKeys,omitempty" doc:"API keys; absent: the keys that there are stay as they are"`
 	Webhooks  []Webhook  `json:"webhooks,omitempty" doc:"Webhooks; absent: the webhooks that there are stay as they are"`
+	Domains   []Domain   `json:"domains,omitempty" doc:"Sender domains; absent: the domains that there are stay as they are"`
 }
 
 // Quotas are the settings that are limits.
@@ -85,7 +86,7 @@ func (p *reader) tenant(e Entry, at string) Tenant {
 	if t.Name == "" {
 		t.Name = t.ID
 	}
-	p.check(&t, at)
+	p.check(&t, e.senderDomains(), at)
 	resource := tenantResource(t)
 	resource.References = p.referencesBelow(at)
 	return Tenant{Resource: resource, Sections: p.readSections(t.ID, e, at)}
@@ -103,7 +104,7 @@ func (e Entry) settings() tenant.Settings {
 	return all
 }
 
-func (p *reader) check(t *tenant.Tenant, at string) {
+func (p *reader) check(t *tenant.Tenant, verified []string, at string) {
 	if t.ID == "" {
 		if !p.blamed(at) && !p.blamed(at+".id") {
 			p.problem(at, "a tenant in a configuration file has an id")
@@ -113,7 +114,7 @@ func (p *reader) check(t *tenant.Tenant, at string) {
 	} else {
 		p.once(at+".id", "tenant", t.ID)
 	}
-	f, ok := fault.As(t.Validate())
+	f, ok := fault.As(t.Validate(verified...))
 	if !ok {
 		return
 	}

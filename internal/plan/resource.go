@@ -18,6 +18,7 @@ const (
 	KindTemplate Kind = "template"
 	KindAPIKey   Kind = "apiKey"
 	KindWebhook  Kind = "webhook"
+	KindDomain   Kind = "domain"
 )
 
 // label is the kind in a sentence.

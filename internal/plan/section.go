@@ -16,7 +16,7 @@ type section struct {
 
 // sections are in the order in which they are made: a later one may need an earlier one.
 func sections() []section {
-	return []section{templatesSection(), apiKeysSection(), webhooksSection()}
+	return []section{templatesSection(), apiKeysSection(), webhooksSection(), domainsSection()}
 }
 
 // SectionKinds are the kinds of what a tenant has.

@@ -21,6 +21,7 @@ import (
 var TenantTables = []string{
 	"emails", "dispatches", "bulk_send_errors", "bulk_send_chunks", "bulk_sends", "events", "daily_usage",
 	"template_versions", "templates", "idempotency_keys", "api_keys", "webhook_retries", "webhook_deliveries", "webhooks",
+	"domain_keys", "domains",
 	"metric_cursors", "metrics", "metric_uniques", // the cursor first: a roller has it locked
 }
 
@@ -76,6 +77,8 @@ func deleteChunk(ctx context.Context, q *db.Queries, tenantID, table string, chu
 		"webhook_retries":    q.DeleteTenantWebhookRetries,
 		"webhook_deliveries": q.DeleteTenantWebhookDeliveries,
 		"webhooks":           q.DeleteTenantWebhooks,
+		"domain_keys":        q.DeleteTenantDomainKeys,
+		"domains":            q.DeleteTenantDomains,
 		"metrics":            q.DeleteTenantMetrics,
 		"metric_uniques":     q.DeleteTenantMetricUniques,
 		"metric_cursors":     q.DeleteTenantMetricCursors,

@@ -47,6 +47,7 @@ func (b *bundle) fill(tenantID string) email.Email {
 		k.add(time.Now(), store.BulkBatch{Lines: k.lines(1), Rejected: 1, Errors: []store.BulkError{{Line: 9, Code: "malformed_json"}}})
 	}
 	b.fillWebhooks(tenantID)
+	b.fillDomains(tenantID)
 	for _, kind := range []string{"email.opened", "email.clicked"} {
 		b.exec(`INSERT INTO events (tenant_id, type, email_id, recipient_id, created_at) VALUES ($1, $2, $3, $4, now())`,
 			tenantID, kind, e.ID, e.Recipients[0].ID)

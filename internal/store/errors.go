@@ -15,6 +15,8 @@ import (
 var taken = map[string]*fault.Error{
 	"tenants_pkey":                   fault.New(fault.Conflict, "tenant_exists", "A tenant with this id exists already."),
 	"tenants_tracking_domain_unique": fault.New(fault.Conflict, "tracking_domain_taken", "Another tenant has this tracking domain."),
+	"domains_name_unique":            fault.New(fault.Conflict, "domain_exists", "The tenant has this domain already."),
+	"domains_verified_unique":        errDomainTaken,
 	"templates_name_unique":          fault.New(fault.Conflict, "template_exists", "A template with this name exists already."),
 }
 

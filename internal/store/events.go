@@ -30,6 +30,9 @@ type Event struct {
 	// Of a webhook; nil for others.
 	Webhook *EventWebhook
 
+	// Of a sender domain; nil for others.
+	Domain *EventDomain
+
 	// Of the tenant itself; nil for others.
 	Tenant *EventTenant
 }
@@ -121,6 +124,10 @@ func toEvent(row db.ListEventsAfterRow) (Event, error) {
 	if e.Type == event.WebhookDisabled {
 		e.Webhook = &EventWebhook{}
 		return e, json.Unmarshal(detail, e.Webhook)
+	}
+	if e.Type == event.DomainVerified || e.Type == event.DomainFailing || e.Type == event.DomainLost {
+		e.Domain = &EventDomain{}
+		return e, json.Unmarshal(detail, e.Domain)
 	}
 	if e.Type == event.TenantSuspended || e.Type == event.TenantResumed {
 		e.Tenant = &EventTenant{}

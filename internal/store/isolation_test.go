@@ -131,6 +131,9 @@ func TestIsolation_NoRowOfAnotherTenantIsWritten(t *testing.T) {
 			`INSERT INTO webhook_retries (tenant_id, webhook_id, event_id, attempts, next_at) SELECT '%s', id, id, 0, now() FROM webhooks LIMIT 1`,
 			`INSERT INTO webhook_deliveries (tenant_id, webhook_id, id, event_id, event_type, attempt, started_at, duration_ms, response, error)
 				VALUES ('%s', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x', 1, now(), 0, '', '')`,
+			`INSERT INTO domains (tenant_id, id, name, check_at, created_at, updated_at) VALUES ('%s', gen_random_uuid(), 'x.example', now(), now(), now())`,
+			`INSERT INTO domain_keys (tenant_id, domain_id, selector, generation, algorithm, record, private_key, created_at)
+				SELECT '%s', id, 'x', 9, 'rsa', '', '', now() FROM domains LIMIT 1`,
 			`INSERT INTO idempotency_keys (tenant_id, key, hash, status, location, body) VALUES ('%s', 'x', sha256('x'), 202, '', '')`,
 		} {
 			requireNoWrite(t, tx, fmt.Sprintf(insert, other))

@@ -101,13 +101,13 @@ func (r *reading) rows(ctx context.Context, keys []string) (found bool, err erro
 // 20 columns takes longer than all the rest.
 func timeOf(value []byte) time.Time {
 	const year2000 = 946_684_800_000_000
-	return time.UnixMicro(year2000 + int64(binary.BigEndian.Uint64(value))) //nolint:gosec // it is one
+	return time.UnixMicro(year2000 + int64(binary.BigEndian.Uint64(value)))
 }
 
 func countsOf(values [][]byte) (c metric.Counts) {
 	for i, n := range c.All() {
 		if value := values[i]; value != nil {
-			*n = int64(int32(binary.BigEndian.Uint32(value))) //nolint:gosec // it is one
+			*n = int64(int32(binary.BigEndian.Uint32(value)))
 		}
 	}
 	return c

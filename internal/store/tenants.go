@@ -114,7 +114,7 @@ func noTenant(err error, tenantID string) error {
 func toTenant(row db.Tenant) (tenant.Tenant, error) {
 	t := tenant.Tenant{
 		ID: row.ID, Name: row.Name, Domain: row.Domain, Status: tenant.Status(row.Status),
-		Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		Version: row.Version, Senders: row.Senders, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 	return t, readSettings(row.Settings, row.Suspension, &t)
 }

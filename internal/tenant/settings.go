@@ -17,7 +17,7 @@ import (
 // Settings are what a tenant may choose. They are stored and shown with every
 // default filled in (see WithDefaults), so that what holds can be read.
 type Settings struct {
-	FromEmail        string   `json:"fromEmail,omitempty" nullable:"true" doc:"Default sender address; must be on the tenant's domain" example:"noreply@acme.com" maxLength:"254"`
+	FromEmail        string   `json:"fromEmail,omitempty" nullable:"true" doc:"Default sender address; must be on the tenant's domain or on a verified domain of the tenant" example:"noreply@acme.com" maxLength:"254"`
 	FromName         string   `json:"fromName,omitempty" nullable:"true" doc:"Default sender name" example:"Acme Corporation" maxLength:"200"`
 	ReplyTo          string   `json:"replyTo,omitempty" nullable:"true" doc:"Default Reply-To address" maxLength:"320"`
 	DailyLimit       *int     `json:"dailyLimit" required:"false" doc:"Recipients per calendar day of the time zone; null = no limit" minimum:"0" maximum:"1000000000"`
@@ -103,7 +103,8 @@ func (s Settings) FairShare() float32 {
 
 // Validate normalises t's domain and addresses and checks every value; the error
 // has one field per fault, each under the name it has in the API ("body.settings.fromEmail").
-func (t *Tenant) Validate() error {
+// Beside its own domain the tenant may send from those that are verified.
+func (t *Tenant) Validate(verified ...string) error {
 	var c checks
 	c.require("body.name", strings.TrimSpace(t.Name) != "" && utf8.RuneCountInString(t.Name) <= 200,
 		"invalid_name", "a name has 1 to 200 characters")
@@ -113,7 +114,7 @@ func (t *Tenant) Validate() error {
 	if err == nil {
 		t.Domain = domain
 	}
-	c.settings(t.Domain, &t.Settings)
+	c.settings(t.Domain, verified, &t.Settings)
 	if len(c) > 0 {
 		return fault.InvalidFields(c...)
 	}
@@ -134,14 +135,14 @@ func (c *checks) add(location string, err error) {
 	}
 }
 
-func (c *checks) settings(domain string, s *Settings) {
+func (c *checks) settings(domain string, verified []string, s *Settings) {
 	if s.FromEmail != "" {
 		from, err := address.Parse(s.FromEmail)
 		c.add("body.settings.fromEmail", err)
 		if err == nil {
 			s.FromEmail = from.Addr
-			c.require("body.settings.fromEmail", from.Domain() == domain, "sender_domain_not_allowed",
-				"the sender address must be on the tenant's domain "+domain)
+			c.require("body.settings.fromEmail", from.Domain() == domain || slices.Contains(verified, from.Domain()), "sender_domain_not_allowed",
+				"the sender address must be on the tenant's domain "+domain+" or on a verified domain of the tenant")
 		}
 	}
 	if code, message := compose.CheckLine(s.FromName); code != "" {

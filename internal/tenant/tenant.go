@@ -33,6 +33,7 @@ type Tenant struct {
 	Suspension Suspension
 	Settings   Settings
 	Version    int64 // counts changes
+	Senders    int64 // changes with the domains that it may send from beside its own, and their keys; 0: there are none
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }

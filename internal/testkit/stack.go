@@ -46,6 +46,7 @@ type Stack struct {
 	Database *postgres.Server
 	Temporal *devstack.Temporal
 	Inbox    *inbox.Inbox
+	DNS      *DNS
 	Name     string // of its database and of its Temporal namespace
 	Key      string // operator key
 	URL      string // of the API
@@ -55,7 +56,7 @@ type Stack struct {
 	guests   atomic.Int64
 }
 
-// NewStack starts database, Temporal and inbox.
+// NewStack starts database, Temporal, inbox and name server.
 func NewStack(dir string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -91,9 +92,12 @@ func blank(dir, name string) *Stack {
 	return s
 }
 
-// furnish makes its database, and starts its inbox.
+// furnish makes its database, and starts its inbox and its name server.
 func (s *Stack) furnish(ctx context.Context) (err error) {
 	if err := s.Database.CreateDatabase(ctx, s.Name); err != nil {
+		return err
+	}
+	if s.DNS, err = StartDNS(); err != nil {
 		return err
 	}
 	s.Inbox, err = inbox.Start(inbox.Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", MaxMessages: 100_000})
@@ -131,6 +135,7 @@ func (s *Stack) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = s.Inbox.Close(ctx)
+	_ = s.DNS.Close()
 	if s.host != nil {
 		return
 	}
@@ -185,9 +190,10 @@ func (s *Stack) Launch(role string, env ...string) (*Process, error) {
 // Environment is what a program needs to find the installation.
 func (s *Stack) Environment() []string {
 	return append(os.Environ(),
-		"DATABASE_URL="+s.DatabaseURL(), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Name, "TEMPORAL_UI_URL="+s.Temporal.UIURL,
+		"DATABASE_URL="+s.DatabaseURL(), "TEMPORAL_ADDRESS="+s.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Name,
+		"TEMPORAL_UI_URL="+s.Temporal.UIURL,
 		"MAILTURA_SMTP_RELAY=smtp://"+s.Inbox.SMTPAddr(), "MAILTURA_OPERATOR_KEY="+s.Key,
-		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
+		"MAILTURA_MASTER_KEY="+s.Master, "MAILTURA_DNS_RESOLVER="+s.DNS.Address(), "MAILTURA_WEBHOOK_ALLOW_LOOPBACK=true",
 		fmt.Sprintf("MAILTURA_LISTEN=127.0.0.1:%d", s.ports.api), "MAILTURA_URL="+s.URL, "MAILTURA_PUBLIC_URL="+s.URL, "INBOX_URL="+s.Inbox.URL(),
 	)
 }

@@ -40,6 +40,7 @@ CREATE TABLE tenants (
     updated_at timestamptz NOT NULL DEFAULT now(),
     suspension jsonb       NOT NULL DEFAULT '{}',
     followed   boolean     NOT NULL DEFAULT true,
+    senders    bigint      NOT NULL DEFAULT 0,
     CONSTRAINT tenants_id_slug CHECK (id ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
     CONSTRAINT tenants_status_known CHECK (status IN ('provisioning', 'active', 'draining', 'suspended', 'deleting')),
     CONSTRAINT tenants_suspension_flagged CHECK (status = 'deleting' OR (status IN ('draining', 'suspended')) = (suspension <> '{}'))
@@ -48,6 +49,7 @@ COMMENT ON COLUMN tenants.settings IS 'tenant.Settings as JSON; absent members h
 COMMENT ON COLUMN tenants.version IS 'counts every change; quota workflows take the newest limits by it';
 COMMENT ON COLUMN tenants.suspension IS 'tenant.Suspension as JSON: the flags that are set, and why; a tenant that is deleted keeps them';
 COMMENT ON COLUMN tenants.followed IS 'tenant/<tenant>/suspend has done what follows from the last change of suspension';
+COMMENT ON COLUMN tenants.senders IS 'version in which its verified domains or their keys changed last; 0: it has none. Who has the row sees whether what it remembers of them still holds';
 CREATE INDEX tenants_not_followed ON tenants (updated_at) WHERE NOT followed;
 CREATE INDEX tenants_fenced ON tenants (id) WHERE status IN ('suspended', 'deleting');
 CREATE INDEX tenants_created_at_id ON tenants (created_at DESC, id DESC);

@@ -81,6 +81,14 @@ DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(
 DELETE FROM webhooks WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM webhooks WHERE tenant_id = @tenant_id::text LIMIT @chunk));
 
+-- name: DeleteTenantDomainKeys :execrows
+DELETE FROM domain_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM domain_keys WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
+-- name: DeleteTenantDomains :execrows
+DELETE FROM domains WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM domains WHERE tenant_id = @tenant_id::text LIMIT @chunk));
+
 -- name: DeleteTenantMetrics :execrows
 DELETE FROM metrics WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM metrics WHERE tenant_id = @tenant_id::text LIMIT @chunk));
@@ -119,6 +127,8 @@ UNION ALL SELECT 'api_keys'::text AS table_name, count(*) AS rows FROM api_keys 
 UNION ALL SELECT 'webhook_retries'::text AS table_name, count(*) AS rows FROM webhook_retries WHERE webhook_retries.tenant_id = @tenant_id::text
 UNION ALL SELECT 'webhook_deliveries'::text AS table_name, count(*) AS rows FROM webhook_deliveries WHERE webhook_deliveries.tenant_id = @tenant_id::text
 UNION ALL SELECT 'webhooks'::text AS table_name, count(*) AS rows FROM webhooks WHERE webhooks.tenant_id = @tenant_id::text
+UNION ALL SELECT 'domain_keys'::text AS table_name, count(*) AS rows FROM domain_keys WHERE domain_keys.tenant_id = @tenant_id::text
+UNION ALL SELECT 'domains'::text AS table_name, count(*) AS rows FROM domains WHERE domains.tenant_id = @tenant_id::text
 UNION ALL SELECT 'metric_cursors'::text AS table_name, count(*) AS rows FROM metric_cursors WHERE metric_cursors.tenant_id = @tenant_id::text
 UNION ALL SELECT 'metrics'::text AS table_name, count(*) AS rows FROM metrics WHERE metrics.tenant_id = @tenant_id::text
 UNION ALL SELECT 'metric_uniques'::text AS table_name, count(*) AS rows FROM metric_uniques WHERE metric_uniques.tenant_id = @tenant_id::text
@@ -141,6 +151,8 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM webhook_retries WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM webhook_deliveries WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM webhooks WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM domain_keys WHERE tenant_id = @tenant_id::text)
+    + (SELECT count(*) FROM domains WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM metric_cursors WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM metrics WHERE tenant_id = @tenant_id::text)
     + (SELECT count(*) FROM metric_uniques WHERE tenant_id = @tenant_id::text))::bigint AS rows;

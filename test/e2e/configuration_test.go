@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ func configured(t *testing.T, id string) (file string) {
     fromEmail: noreply@acme.com
     templates: [{name: hello, subject: Hi, textFile: hello.txt}]
     apiKeys: [{name: production, scopes: ["emails:send", "emails:read"], secretFile: the.key}]
+    domains: [{name: mail.`+id+`.example}]
 `), 0o600))
 	return file
 }
@@ -62,6 +65,10 @@ func TestConfiguration_AppliedByTwoAtOnce(t *testing.T) {
 	keys, err := shared.client(t, shared.Key, id).ListApiKeysWithResponse(t.Context(), nil)
 	require.NoError(t, err)
 	require.Len(t, keys.JSON200.Items, 1)
+	domains, err := shared.client(t, shared.Key, id).ListDomainsWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, domains.JSON200.Items, 1)
+	require.Equal(t, "mail."+id+".example", domains.JSON200.Items[0].Name)
 
 	secret, err := os.ReadFile(filepath.Join(filepath.Dir(file), "the.key"))
 	require.NoError(t, err)
@@ -95,6 +102,17 @@ func TestConfiguration_AtStart(t *testing.T) {
 	require.NoError(t, os.WriteFile(again, []byte(exported), 0o600))
 	out, code := s.tool(t, "plan", "--prune", "-f", again)
 	require.Zero(t, code, out)
+	require.Contains(t, exported, "name: mail.acme-corp.example")
+	without := regexp.MustCompile(`domains:\s+- name: \S+`).ReplaceAllString(exported, "domains: []")
+	require.NoError(t, os.WriteFile(again, []byte(without), 0o600))
+	out, code = s.tool(t, "apply", "--prune", "--yes", "-f", again)
+	require.Zero(t, code, out)
+	domains, err := c.ListDomainsWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, domains.StatusCode(), "the key may only send and read")
+	domains, err = s.client(t, s.Key, "acme-corp").ListDomainsWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, domains.JSON200.Items)
 
 	wrong := filepath.Join(t.TempDir(), "wrong.yaml")
 	require.NoError(t, os.WriteFile(wrong, []byte("tenants:\n  - {id: a, domian: a.bc}\n"), 0o600))

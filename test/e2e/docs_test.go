@@ -49,6 +49,7 @@ func TestDocs(t *testing.T) {
 	for file, commands := range map[string]int{
 		"README.md": 2, "docs/guides/tenants.md": 15, "docs/guides/sending.md": 14, "docs/guides/configuration-file.md": 5,
 		"docs/guides/webhooks.md": 5, "docs/guides/metrics.md": 3, "docs/guides/audit.md": 3, "docs/guides/templates.md": 6, "docs/guides/tracking.md": 3,
+		"docs/guides/domains.md": 4,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ import (
 const marker = "zq7xkvw"
 
 // Whoever may read Temporal's histories learns from them no address, subject, variable, body or key: of single emails and batches,
-// with templates and without, bulk sends, failures, webhooks, a suspension, a restored tenant and a deleted one.
+// with templates and without, bulk sends, failures, webhooks, sender domains, a suspension, a restored tenant and a deleted one.
 func TestHistories_HaveNothingPersonal(t *testing.T) {
 	t.Parallel()
 	s := beside(t)
@@ -42,6 +42,7 @@ func TestHistories_HaveNothingPersonal(t *testing.T) {
 	endpoint.secret = hook.JSON201.Secret
 	endpoint.mu.Unlock()
 
+	addDomain(t, c, marker+".example.com")
 	single := send(t, c, mail("ada"))
 	awaitStatus(t, c, single.Id, "sent", 60*time.Second)
 	templated := send(t, c, mailtura.SendEmail{

@@ -48,6 +48,7 @@ func TestRecordHistories(t *testing.T) {
 	recordWebhook(t)
 	recordDisabledWebhook(t)
 	recordSuspension(t)
+	recordDomain(t)
 	record(t, "send_emails_retried", awaitStatus(t, free, retried.Id, "sent", 90*time.Second).Workflow.Id)
 	recordDeletion(t, fast)
 }
@@ -167,4 +168,20 @@ func record(t *testing.T, name, workflowID string) {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644))
 	}
+}
+
+// recordDomain records a domain that is not verified at first, is then, has its keys rotated, and is deleted.
+func recordDomain(t *testing.T) {
+	t.Helper()
+	_, c := shared.newTenant(t, mailtura.Settings{})
+	name := newDomainName(t)
+	d := addDomain(t, c, name)
+	publish(t, d)
+	verify(t, c, name)
+	rotated, err := c.RotateDomainKeysWithResponse(t.Context(), name, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, rotated.StatusCode(), string(rotated.Body))
+	removeDomain(t, c, name)
+	require.Eventually(t, func() bool { return ended(t, d.Workflow.Id) }, 20*time.Second, 50*time.Millisecond)
+	record(t, "watch_domain", d.Workflow.Id)
 }

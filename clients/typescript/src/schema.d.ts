@@ -236,6 +236,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/domains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List sender domains
+         * @description Needs the scope `domains:read`.
+         */
+        get: operations["list-domains"];
+        put?: never;
+        /**
+         * Add a sender domain
+         * @description Makes an RSA and an Ed25519 key and lists the DNS records that are to be published. The DNS is asked for them at once, after 1, 5 and 15 minutes and then every hour, after three days every 6 hours. A tenant has at most 100 domains. Needs the scope `domains:write`. Its body has at most 1 MiB.
+         */
+        post: operations["create-domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a sender domain
+         * @description Needs the scope `domains:read`.
+         */
+        get: operations["get-domain"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a sender domain with its keys
+         * @description Nothing more is accepted from it, unless it is the tenant's own domain, and what was accepted is sent without their signatures. The keys can not be had back. Needs the scope `domains:write`.
+         */
+        delete: operations["delete-domain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{name}/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make new keys for a domain
+         * @description Mail is signed with the old keys until the records of both new ones are found, and then with these. The old ones stay listed for 7 days more. Keys whose records were never found are replaced at once. Needs the scope `domains:write`.
+         */
+        post: operations["rotate-domain-keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/domains/{name}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look for the records of a domain now
+         * @description Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+         */
+        post: operations["verify-domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/emails": {
         parameters: {
             query?: never;
@@ -1339,7 +1427,7 @@ export interface components {
              * @description Of no use after this time
              */
             expiresAt?: string;
-            /** @description Sender, on the tenant's domain; the tenant's fromEmail when it is absent */
+            /** @description Sender, on the tenant's domain or on a verified domain of the tenant; the tenant's fromEmail when it is absent */
             from?: string;
             fromName?: string;
             headers?: {
@@ -1509,7 +1597,14 @@ export interface components {
              */
             name: string;
             /** @description What it may do: at most what the key that makes it may, which is also the default. tenants:* and audit:read are for operator keys */
-            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "metrics:read" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("emails:send" | "emails:read" | "templates:read" | "templates:write" | "events:read" | "keys:read" | "keys:write" | "tenants:read" | "tenants:write" | "audit:read" | "metrics:read" | "webhooks:read" | "webhooks:write" | "domains:read" | "domains:write")[];
+        };
+        CreateDomain: {
+            /**
+             * @description A domain below a public suffix; international names may be in Unicode
+             * @example mail.acme.com
+             */
+            name: string;
         };
         CreateTemplate: {
             /**
@@ -1607,6 +1702,102 @@ export interface components {
             /** @description A count of every one of these tables has found no row of the tenant. Always true: without that a deletion does not end */
             verifiedZero: boolean;
         } | null;
+        Domain: {
+            /**
+             * Format: date-time
+             * @description When the DNS was asked last; absent: not yet
+             */
+            checkedAt?: string;
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description Of one that is failing or lost
+             */
+            failingSince?: string;
+            /**
+             * @description Lower case; international names as IDNA A-labels
+             * @example mail.acme.com
+             */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it is asked again
+             */
+            nextCheckAt: string;
+            /** @description DNS records that the domain should have; those that are required prove that it is the tenant's, and mail is signed by them */
+            records: components["schemas"]["DomainRecord"][];
+            /** @description DKIM keys, the newest first */
+            selectors: components["schemas"]["DomainSelector"][];
+            /**
+             * @description pending: the required records were never all found; verified: mail may be sent from it; failing: they were found and are not any more, mail is sent as before; lost: failing for 3 days, no mail is sent from it
+             * @enum {string}
+             */
+            status: "pending" | "verified" | "failing" | "lost";
+            /**
+             * Format: date-time
+             * @description When its status or its keys changed last
+             */
+            updatedAt: string;
+            /**
+             * Format: date-time
+             * @description When the required records were found last after they had not been; absent: never
+             */
+            verifiedAt?: string;
+            /** @description That looks after the domain */
+            workflow: components["schemas"]["Workflow"];
+        };
+        DomainRecord: {
+            /** Format: date-time */
+            checkedAt?: string;
+            /** @description What is there, at most 20 values of up to 1000 bytes each */
+            found: string[];
+            /**
+             * @description The full name, without a final dot
+             * @example mtxw3k9a2c-rsa._domainkey.mail.acme.com
+             */
+            name: string;
+            /**
+             * @description dkim: the public key of a signature. All others are advice: spf lets the installation's mail servers send, returnPath takes what comes back, dmarc is the policy of the domain, tracking is for links of tracked mail under a name of the domain
+             * @enum {string}
+             */
+            purpose: "dkim" | "spf" | "returnPath" | "dmarc" | "tracking";
+            /** @description The domain is verified when every required record is found */
+            required: boolean;
+            /**
+             * @description pending: not asked for yet; different: something is there that will not do; unknown: the DNS did not answer
+             * @enum {string}
+             */
+            status: "pending" | "found" | "different" | "missing" | "unknown";
+            /** @enum {string} */
+            type: "TXT" | "MX" | "CNAME";
+            /**
+             * @description What the record should be. A text over 255 characters is entered as several strings, which most providers do by themselves. Empty: whatever serves the purpose
+             * @example v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQ…
+             */
+            value: string;
+        };
+        DomainSelector: {
+            /**
+             * @description rsa has 2048 bits
+             * @enum {string}
+             */
+            algorithm: "rsa" | "ed25519";
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description Of one that is retired: leave its record in the DNS until then
+             */
+            endsAt?: string;
+            /** @example mtxw3k9a2c-rsa */
+            selector: string;
+            /**
+             * @description pending: its record was not found yet; active: mail is signed with it; retired: replaced, and listed until endsAt because mail that it has signed is on its way
+             * @enum {string}
+             */
+            status: "pending" | "active" | "retired";
+        };
         DraftTemplate: {
             /**
              * @description Handlebars, at most 512 kB; variables are escaped for HTML. With mjml it is what that was compiled to, and is not sent along
@@ -1752,6 +1943,11 @@ export interface components {
              * @example 2026-11-24
              */
             day?: string;
+            /**
+             * @description Of domain.*
+             * @example mail.acme.com
+             */
+            domain?: string;
             /** @description Of tenant.suspended: what was queued goes out first */
             drain?: boolean;
             /** @example msg_01h455vb4pex5vsknk084sn02q */
@@ -1775,6 +1971,18 @@ export interface components {
              * @description Of email.clicked: which of the email's tracked links it is, from 0
              */
             linkIndex?: number;
+            /**
+             * Format: date-time
+             * @description Of domain.failing: from then on no mail is sent from the domain, if its records are not found before
+             */
+            lostAt?: string;
+            /**
+             * @description Of domain.failing and domain.lost: names of required DNS records that were not found
+             * @example [
+             *       "mtxw3k9a2c-rsa._domainkey.mail.acme.com"
+             *     ]
+             */
+            missing?: string[];
             /**
              * Format: date-time
              * @description Of email.deferred
@@ -1835,7 +2043,7 @@ export interface components {
             nextCursor: string | null;
         };
         /** @enum {string} */
-        EventType: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled";
+        EventType: "email.accepted" | "email.scheduled" | "email.sent" | "email.deferred" | "email.bounced" | "email.failed" | "email.cancelled" | "email.expired" | "email.unknown" | "email.opened" | "email.clicked" | "quota.warning" | "quota.reached" | "tenant.suspended" | "tenant.resumed" | "webhook.disabled" | "domain.verified" | "domain.failing" | "domain.lost";
         Finding: {
             /**
              * @description Stable; the list is in docs/errors.md
@@ -1878,6 +2086,11 @@ export interface components {
         };
         ListBulkSend: {
             items: components["schemas"]["BulkSend"][];
+            /** @description Pass it as after to get the next page; null on the last one */
+            nextCursor: string | null;
+        };
+        ListDomain: {
+            items: components["schemas"]["Domain"][];
             /** @description Pass it as after to get the next page; null on the last one */
             nextCursor: string | null;
         };
@@ -2436,7 +2649,7 @@ export interface components {
              */
             expiresAt?: string;
             /**
-             * @description Sender, on the tenant's domain; the tenant's fromEmail when it is absent
+             * @description Sender, on the tenant's domain or on a verified domain of the tenant; the tenant's fromEmail when it is absent
              * @example Acme <hello@acme.com>
              */
             from?: string;
@@ -2498,7 +2711,7 @@ export interface components {
              */
             dailyLimit?: number | null;
             /**
-             * @description Default sender address; must be on the tenant's domain
+             * @description Default sender address; must be on the tenant's domain or on a verified domain of the tenant
              * @example noreply@acme.com
              */
             fromEmail?: string | null;
@@ -4508,6 +4721,689 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BulkSend"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-domains": {
+        parameters: {
+            query?: {
+                /** @description How many at the most */
+                limit?: number;
+                /** @description nextCursor of the answer before */
+                after?: string;
+            };
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListDomain"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateDomain"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags that you have; with one that still fits, the answer is 304 without a body */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Name of the domain */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the domain */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rotate-domain-keys": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Yours. A request that is repeated with it within 24 hours gets the first one's answer, with Idempotency-Replayed: true. */
+                "Idempotency-Key"?: string;
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+                /** @description ETags, or *. When the resource has none of them any more, nothing is changed: 412 precondition_failed */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name of the domain */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "verify-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant that an operator key speaks for; a tenant key needs none */
+                "X-Tenant-ID"?: string;
+            };
+            path: {
+                /** @description Name of the domain */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Domain"];
                 };
             };
             /** @description Bad Request */

@@ -26,6 +26,8 @@ SELECT ((SELECT count(*) FROM emails WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhook_retries WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhook_deliveries WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM webhooks WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM domain_keys WHERE tenant_id = $1::text)
+    + (SELECT count(*) FROM domains WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM metric_cursors WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM metrics WHERE tenant_id = $1::text)
     + (SELECT count(*) FROM metric_uniques WHERE tenant_id = $1::text))::bigint AS rows
@@ -58,6 +60,8 @@ UNION ALL SELECT 'api_keys'::text AS table_name, count(*) AS rows FROM api_keys 
 UNION ALL SELECT 'webhook_retries'::text AS table_name, count(*) AS rows FROM webhook_retries WHERE webhook_retries.tenant_id = $1::text
 UNION ALL SELECT 'webhook_deliveries'::text AS table_name, count(*) AS rows FROM webhook_deliveries WHERE webhook_deliveries.tenant_id = $1::text
 UNION ALL SELECT 'webhooks'::text AS table_name, count(*) AS rows FROM webhooks WHERE webhooks.tenant_id = $1::text
+UNION ALL SELECT 'domain_keys'::text AS table_name, count(*) AS rows FROM domain_keys WHERE domain_keys.tenant_id = $1::text
+UNION ALL SELECT 'domains'::text AS table_name, count(*) AS rows FROM domains WHERE domains.tenant_id = $1::text
 UNION ALL SELECT 'metric_cursors'::text AS table_name, count(*) AS rows FROM metric_cursors WHERE metric_cursors.tenant_id = $1::text
 UNION ALL SELECT 'metrics'::text AS table_name, count(*) AS rows FROM metrics WHERE metrics.tenant_id = $1::text
 UNION ALL SELECT 'metric_uniques'::text AS table_name, count(*) AS rows FROM metric_uniques WHERE metric_uniques.tenant_id = $1::text
@@ -223,6 +227,32 @@ DELETE FROM dispatches WHERE ctid = ANY(ARRAY(
 
 func (q *Queries) DeleteTenantDispatches(ctx context.Context, tenantID string, chunk int32) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteTenantDispatches, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantDomainKeys = `-- name: DeleteTenantDomainKeys :execrows
+DELETE FROM domain_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM domain_keys WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantDomainKeys(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantDomainKeys, tenantID, chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteTenantDomains = `-- name: DeleteTenantDomains :execrows
+DELETE FROM domains WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM domains WHERE tenant_id = $1::text LIMIT $2))
+`
+
+func (q *Queries) DeleteTenantDomains(ctx context.Context, tenantID string, chunk int32) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteTenantDomains, tenantID, chunk)
 	if err != nil {
 		return 0, err
 	}

@@ -106,6 +106,26 @@ type DailyUsage struct {
 	Told int16
 }
 
+type Domain struct {
+	TenantID string
+	ID       uuid.UUID
+	// lower case, IDNA A-labels
+	Name   string
+	Status string
+	// when its records were found last, after they had not been
+	VerifiedAt   *time.Time
+	FailingSince *time.Time
+	// what the DNS said when it was asked last: domain.Answer as JSON
+	Answers json.RawMessage
+	// since it was made, or something was to be seen soon: with each, the next is later
+	Looks     int32
+	CheckedAt *time.Time
+	// when its workflow looks again; where that is long over, there is none
+	CheckAt   time.Time
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
 type Email struct {
 	TenantID string
 	ID       uuid.UUID
@@ -234,6 +254,8 @@ type Tenant struct {
 	Suspension json.RawMessage
 	// tenant/<tenant>/suspend has done what follows from the last change of suspension
 	Followed bool
+	// version in which its verified domains or their keys changed last; 0: it has none. Who has the row sees whether what it remembers of them still holds
+	Senders int64
 }
 
 // outlives its tenant, so it has no foreign key; operators only

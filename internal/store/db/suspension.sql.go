@@ -125,7 +125,7 @@ func (q *Queries) ListUnfollowed(ctx context.Context, before time.Time) ([]strin
 const setSuspension = `-- name: SetSuspension :one
 UPDATE tenants SET status = $1, suspension = $2, followed = $3, version = version + 1, updated_at = now()
 WHERE id = $4
-RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders
 `
 
 type SetSuspensionParams struct {
@@ -154,6 +154,7 @@ func (q *Queries) SetSuspension(ctx context.Context, arg SetSuspensionParams) (T
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }

@@ -46,7 +46,7 @@ func (q *Queries) FenceTenant(ctx context.Context, id string) error {
 }
 
 const getTenant = `-- name: GetTenant :one
-SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed FROM tenants WHERE id = $1
+SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders FROM tenants WHERE id = $1
 `
 
 func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
@@ -63,6 +63,7 @@ func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }
@@ -70,7 +71,7 @@ func (q *Queries) GetTenant(ctx context.Context, id string) (Tenant, error) {
 const insertTenant = `-- name: InsertTenant :one
 INSERT INTO tenants (id, name, domain, settings)
 VALUES ($1, $2, $3, $4)
-RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders
 `
 
 type InsertTenantParams struct {
@@ -99,6 +100,7 @@ func (q *Queries) InsertTenant(ctx context.Context, arg InsertTenantParams) (Ten
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }
@@ -128,7 +130,7 @@ func (q *Queries) ListStaleProvisioning(ctx context.Context, before time.Time) (
 }
 
 const lockTenant = `-- name: LockTenant :one
-SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed FROM tenants WHERE id = $1 FOR UPDATE
+SELECT id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders FROM tenants WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockTenant(ctx context.Context, id string) (Tenant, error) {
@@ -145,13 +147,14 @@ func (q *Queries) LockTenant(ctx context.Context, id string) (Tenant, error) {
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }
 
 const restoreTenant = `-- name: RestoreTenant :one
 UPDATE tenants SET status = $1, followed = false, version = version + 1, updated_at = now()
-WHERE id = $2 AND status = 'deleting' RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+WHERE id = $2 AND status = 'deleting' RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders
 `
 
 // Its workflow is to wake what waits.
@@ -169,6 +172,7 @@ func (q *Queries) RestoreTenant(ctx context.Context, status string, iD string) (
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }
@@ -177,7 +181,7 @@ const updateTenant = `-- name: UpdateTenant :one
 UPDATE tenants
 SET name = $1, domain = $2, settings = $3, version = version + 1, updated_at = now()
 WHERE id = $4
-RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed
+RETURNING id, name, domain, status, settings, version, created_at, updated_at, suspension, followed, senders
 `
 
 type UpdateTenantParams struct {
@@ -206,6 +210,7 @@ func (q *Queries) UpdateTenant(ctx context.Context, arg UpdateTenantParams) (Ten
 		&i.UpdatedAt,
 		&i.Suspension,
 		&i.Followed,
+		&i.Senders,
 	)
 	return i, err
 }
