@@ -70,19 +70,20 @@ func TestParse_SaysWhatIsWrongWithAWebhook(t *testing.T) {
 	t.Parallel()
 	const hook = hooked + "      - url: https://a.bc/\n        events: [email.sent]\n        "
 	for text, want := range map[string]string{
-		hooked + "      - events: [email.sent]\n":                                 "[5:9] webhooks[0]: a webhook has a url",
-		hooked + "      - {url: \"http://a.bc\", events: [email.sent]}\n":         "[5:15] webhooks[0].url: begins with https://",
-		hooked + "      - {url: \"https://u:p@a.bc\", events: [quota.*]}\n":       "[5:15] webhooks[0].url: has a user or a password",
-		hooked + "      - {url: \"https://a.bc\"}\n":                              "[5:9] webhooks[0].events: a webhook has 1 to 50 events",
-		hooked + "      - {url: \"https://a.bc\", events: []}\n":                  "webhooks[0].events: a webhook has 1 to 50 events",
-		hooked + "      - {url: \"https://a.bc\", events: [email.sents]}\n":       "[5:40] webhooks[0].events[0]: is no type of events",
-		hooked + "      - {url: \"https://a.bc\", events: [quota.*, quota.*]}":    "[5:49] webhooks[0].events[1]: is there already",
-		hook + "enabled: \"yes\"\n":                                               "[7:18] webhooks[0].enabled: must be true or false",
-		hook + "secret: " + hookSecret + "\n":                                     "[7:17] webhooks[0].secret: a secret does not stand in the file",
-		hook + "secret: ${BAD}\n":                                                 "[7:17] webhooks[0].secret: a secret is whsec_ and 24 to 64 bytes in base64",
-		hook + "secret: ${NONE}\n":                                                "[7:17] webhooks[0].secret: the environment variable NONE is not set",
-		hook + "secret: ${WHSEC}\n        secretFile: x\n":                        "[7:17] webhooks[0].secret: a webhook has either secret or secretFile",
-		hook + "name: x\n":                                                        "[7:9] webhooks[0]: unknown key \"name\"; known are enabled, events, secret, secretFile, url",
+		hooked + "      - events: [email.sent]\n":                              "[5:9] webhooks[0]: a webhook has a url",
+		hooked + "      - {url: \"http://a.bc\", events: [email.sent]}\n":      "[5:15] webhooks[0].url: begins with https://",
+		hooked + "      - {url: \"https://u:p@a.bc\", events: [quota.*]}\n":    "[5:15] webhooks[0].url: has a user or a password",
+		hooked + "      - {url: \"https://a.bc\"}\n":                           "[5:9] webhooks[0].events: a webhook has 1 to 50 events",
+		hooked + "      - {url: \"https://a.bc\", events: []}\n":               "webhooks[0].events: a webhook has 1 to 50 events",
+		hooked + "      - {url: \"https://a.bc\", events: [email.sents]}\n":    "[5:40] webhooks[0].events[0]: is no type of events",
+		hooked + "      - {url: \"https://a.bc\", events: [quota.*, quota.*]}": "[5:49] webhooks[0].events[1]: is there already",
+
+		hook + "enabled: \"yes\"\n":                        "[7:18] webhooks[0].enabled: must be true or false",
+		hook + "secret: " + hookSecret + "\n":              "[7:17] webhooks[0].secret: a secret does not stand in the file",
+		hook + "secret: ${BAD}\n":                          "[7:17] webhooks[0].secret: a secret is whsec_ and 24 to 64 bytes in base64",
+		hook + "secret: ${NONE}\n":                         "[7:17] webhooks[0].secret: the environment variable NONE is not set",
+		hook + "secret: ${WHSEC}\n        secretFile: x\n": "[7:17] webhooks[0].secret: a webhook has either secret or secretFile",
+		hook + "name: x\n":                                 "[7:9] webhooks[0]: unknown key \"name\"; known are enabled, events, secret, secretFile, url",
 		hook + "enabled: true\n      - {url: https://a.bc/, events: [quota.*]}\n": "[8:15] webhooks[1].url: webhook \"a/https://a.bc/\" is in the file twice",
 	} {
 		_, err := parseHooks(text)
