@@ -107,9 +107,10 @@ func (s *Server) registerDomains() {
 	}, s.deleteDomain)
 	register(s, forTenants(apikey.DomainsWrite), huma.Operation{
 		OperationID: "verify-domain", Method: http.MethodPost, Path: "/domains/{name}/verify", Tags: tags,
-		Summary: "Look for the records of a domain now", Errors: []int{http.StatusConflict},
+		Summary: "Look for the records of a domain now", Errors: []int{http.StatusConflict, http.StatusTooManyRequests},
 		Description: "Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the " +
-			"domain verified. A name that was asked for before it existed may be unknown to the DNS for a while.",
+			"domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. " +
+			"A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server.",
 	}, s.verifyDomain)
 	register(s, forTenants(apikey.DomainsWrite), s.creates(huma.Operation{
 		OperationID: "rotate-domain-keys", Method: http.MethodPost, Path: "/domains/{name}/keys/rotate", Tags: tags,
@@ -221,6 +222,9 @@ func (s *Server) verifyDomain(ctx context.Context, in *struct {
 ) (*resource[Domain], error) {
 	d, err := s.domainAt(ctx, in.DomainPath)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checks.allow(d.TenantID); err != nil {
 		return nil, err
 	}
 	defer s.known.forget()

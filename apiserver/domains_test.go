@@ -139,6 +139,24 @@ func TestDomains_OfTwoTenants(t *testing.T) {
 	require.Equal(t, "verified", b.verify(second, "both.example").Status)
 }
 
+// A tenant can not pound a name server; another tenant's checks are not counted.
+func TestDomains_ChecksAreBounded(t *testing.T) {
+	t.Parallel()
+	b, key := newAcme(t, tenant.Settings{})
+	second := b.tenant("second", tenant.Settings{})
+	b.domain(key, "often.example")
+	b.domain(second, "often.example")
+	check := func(key string) answer { return b.ask(http.MethodPost, domainsPath+"/often.example/verify", key, nil) }
+	made, full := 0, check(key)
+	for ; full.Status == http.StatusOK; full = check(key) {
+		made++
+	}
+	require.GreaterOrEqual(t, made, 60)
+	full.problem(http.StatusTooManyRequests, "too_many_checks")
+	require.Equal(t, "1", full.Header.Get("Retry-After"))
+	require.Equal(t, http.StatusOK, check(second).Status)
+}
+
 func TestDomains_Rotation(t *testing.T) {
 	t.Parallel()
 	b, key := newAcme(t, tenant.Settings{})

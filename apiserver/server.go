@@ -79,7 +79,8 @@ type Server struct {
 	drain    func() // closes draining, once
 
 	attempts attempts
-	tests    testCalls
+	tests    outside // calls of webhooks
+	checks   outside // of domains
 
 	publicHost string // of Tracking.Base
 }
@@ -90,7 +91,7 @@ func New(cfg Config) *Server {
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
 		Config: cfg, log: cfg.Log, router: chi.NewRouter(), tracked: chi.NewRouter(),
-		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts), tests: newTestCalls(),
+		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts), tests: newTestCalls(), checks: newChecks(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

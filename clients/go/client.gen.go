@@ -4845,7 +4845,7 @@ type ClientInterface interface {
 
 	// VerifyDomain Look for the records of a domain now
 	//
-	// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+	// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server. Needs the scope `domains:write`.
 	//
 	// Corresponds with POST /api/v1/domains/{name}/verify (the `VerifyDomain` operationId).
 	VerifyDomain(ctx context.Context, name string, params *VerifyDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5843,7 +5843,7 @@ func (c *Client) RotateDomainKeys(ctx context.Context, name string, params *Rota
 
 // VerifyDomain Look for the records of a domain now
 //
-// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server. Needs the scope `domains:write`.
 //
 // Corresponds with POST /api/v1/domains/{name}/verify (the `VerifyDomain` operationId).
 func (c *Client) VerifyDomain(ctx context.Context, name string, params *VerifyDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12419,7 +12419,7 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyDomainWithResponse Look for the records of a domain now
 	//
-	// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+	// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server. Needs the scope `domains:write`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -21575,7 +21575,7 @@ func (c *ClientWithResponses) RotateDomainKeysWithResponse(ctx context.Context, 
 
 // VerifyDomainWithResponse Look for the records of a domain now
 //
-// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+// Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server. Needs the scope `domains:write`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

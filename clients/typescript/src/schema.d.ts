@@ -315,7 +315,7 @@ export interface paths {
         put?: never;
         /**
          * Look for the records of a domain now
-         * @description Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. Needs the scope `domains:write`.
+         * @description Answers with what was found, within 10 seconds. 409 `domain_taken`: all required records are there, but another tenant has the domain verified. A name that was asked for before it existed may be unknown to the DNS for a while. A tenant can have 60 checks made a minute: 429 `too_many_checks`, on each server. Needs the scope `domains:write`.
          */
         post: operations["verify-domain"];
         delete?: never;
