@@ -152,7 +152,11 @@ var installProblems = sync.OnceFunc(func() {
 	huma.DefaultArrayNullable = false
 	huma.ValidateStrictCasing = true
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
-		return frameworkProblem(ctx.Context(), status, message, errs)
+		p := frameworkProblem(ctx.Context(), status, message, errs)
+		for name, values := range p.GetHeaders() { // which huma does for errors of handlers only
+			ctx.SetHeader(name, values[0])
+		}
+		return p
 	}
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return frameworkProblem(context.Background(), status, message, errs)
@@ -171,6 +175,11 @@ var frameworkCodes = map[int]string{
 }
 
 func frameworkProblem(ctx context.Context, status int, message string, errs []error) *Problem {
+	if f, ok := fault.As(errors.Join(errs...)); ok && f.Kind == fault.Unavailable { // a body that was not read to its end
+		p := newProblem(ctx, http.StatusServiceUnavailable, f.Code, f.Detail)
+		p.retryAfter = time.Second
+		return p
+	}
 	code, ok := frameworkCodes[status]
 	if !ok && errors.Is(errors.Join(errs...), io.ErrUnexpectedEOF) { // the client is gone, or said another length
 		return newProblem(ctx, http.StatusBadRequest, "malformed_request", "The body ended before its end.")

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,6 +82,7 @@ type Server struct {
 	attempts attempts
 	tests    outside // calls of webhooks
 	checks   outside // of domains
+	bodies   atomic.Int64
 
 	publicHost string // of Tracking.Base
 }
@@ -91,7 +93,8 @@ func New(cfg Config) *Server {
 	cfg.Uploads, cfg.Patience = cfg.Uploads.withDefaults(), cfg.Patience.withDefaults()
 	s := &Server{
 		Config: cfg, log: cfg.Log, router: chi.NewRouter(), tracked: chi.NewRouter(),
-		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts), tests: newTestCalls(), checks: newChecks(),
+		known: newKnown(cfg.Store, cfg.Remember, cfg.Patience.Database), attempts: newAttempts(cfg.Attempts),
+		tests: newTestCalls(), checks: newChecks(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -103,7 +106,7 @@ func New(cfg Config) *Server {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
 	s.publicHost = hostOf(cfg.Tracking.Base)
-	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
+	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody, s.limitBodies)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())
