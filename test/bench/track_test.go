@@ -66,7 +66,7 @@ const (
 // BenchmarkHits measures how many clicks a second are recorded and answered, beside a
 // handler that does next to nothing; and what 5,000 a second leave for sending.
 func BenchmarkHits(b *testing.B) {
-	stack, sink := start(b, "MAILTURA_MASTER_KEY=bench")
+	stack, sink := start(b)
 	client := newTenant(b, stack, "hits")
 	sink.Reset(2 * batchSize)
 	for range 2 {
@@ -108,7 +108,9 @@ func clickPaths(b *testing.B, stack *testkit.Stack, tenantID string) (paths []st
 	require.NoError(b, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(b, err)
-	signer := track.NewKeys([]byte("bench")).Of(tenantID, track.Generation(createdAt))
+	var secret []byte
+	require.NoError(b, conn.QueryRow(b.Context(), `SELECT secret FROM installation_secrets WHERE name = 'tracking'`).Scan(&secret))
+	signer := track.NewKeys(secret).Of(tenantID, track.Generation(createdAt))
 	for _, text := range ids {
 		paths = append(paths, "/t/c/"+signer.Click(uuid.MustParse(text), 0, "https://acme.com/offer?utm_source=mail&x=1"))
 	}
