@@ -1,11 +1,12 @@
 package apiserver
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
 
-	"github.com/mailtura/mailtura/internal/fault"
+	"github.com/mailtura/mailtura/internal/intake"
 )
 
 // What the bodies of all requests that are under way may have together, in bytes. What is made
@@ -16,19 +17,27 @@ const (
 	smallBody = 64 << 10
 )
 
-// limitBodies refuses a body when there is no memory for it, however many come at the same time
-// and however slowly. What counts is what has arrived, so that nobody takes the room of others
-// by announcing much. Uploads are not kept in memory.
-func (s *Server) limitBodies(next http.Handler) http.Handler {
+// limitBody refuses a body that says beforehand that it is too large, and one that there is no
+// memory for, however many come at the same time and however slowly. For that counts what has
+// arrived, so that nobody takes the room of others by announcing much. Uploads, which are not
+// kept in memory, have limits of their own.
+func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 || r.URL.Path == prefix+bulkPath {
+		switch {
+		case r.ContentLength == 0 || r.URL.Path == prefix+bulkPath:
 			next.ServeHTTP(w, r)
-			return
+		case r.ContentLength <= maxBody:
+			b := &heldBody{ReadCloser: r.Body, all: &s.bodies}
+			defer b.release()
+			r.Body = b
+			next.ServeHTTP(w, r)
+		default:
+			if r.Header.Get("Expect") == "" {
+				_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // an error only means that the client is gone
+			}
+			writeProblem(w, newProblem(r.Context(), http.StatusRequestEntityTooLarge, "body_too_large",
+				fmt.Sprintf("The request body has %d bytes; at most %d are allowed.", r.ContentLength, maxBody)))
 		}
-		b := &heldBody{ReadCloser: r.Body, all: &s.bodies}
-		defer b.release()
-		r.Body = b
-		next.ServeHTTP(w, r)
 	})
 }
 
@@ -47,7 +56,7 @@ func (b *heldBody) Read(p []byte) (int, error) {
 	more := max(0, b.read-smallBody) - b.held
 	b.held += more
 	if more > 0 && b.all.Add(more) > maxBodies {
-		return 0, fault.New(fault.Unavailable, "overloaded", "The server has more to accept than it can; nothing was sent.")
+		return 0, intake.Overloaded()
 	}
 	return n, err
 }

@@ -3,8 +3,6 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -79,22 +77,6 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			}
 		}()
 		next.ServeHTTP(w, r)
-	})
-}
-
-// limitBody refuses a body that says beforehand that it is too large. Uploads, which are not
-// kept in memory, have limits of their own.
-func (s *Server) limitBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength <= maxBody || r.URL.Path == prefix+bulkPath {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if r.Header.Get("Expect") == "" {
-			_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // an error only means that the client is gone
-		}
-		writeProblem(w, newProblem(r.Context(), http.StatusRequestEntityTooLarge, "body_too_large",
-			fmt.Sprintf("The request body has %d bytes; at most %d are allowed.", r.ContentLength, maxBody)))
 	})
 }
 

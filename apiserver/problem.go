@@ -177,7 +177,7 @@ var frameworkCodes = map[int]string{
 func frameworkProblem(ctx context.Context, status int, message string, errs []error) *Problem {
 	if f, ok := fault.As(errors.Join(errs...)); ok && f.Kind == fault.Unavailable { // a body that was not read to its end
 		p := newProblem(ctx, http.StatusServiceUnavailable, f.Code, f.Detail)
-		p.retryAfter = time.Second
+		p.retryAfter = f.RetryAfter
 		return p
 	}
 	code, ok := frameworkCodes[status]

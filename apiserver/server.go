@@ -80,9 +80,9 @@ type Server struct {
 	drain    func() // closes draining, once
 
 	attempts attempts
-	tests    outside // calls of webhooks
-	checks   outside // of domains
-	bodies   atomic.Int64
+	tests    outside      // calls of webhooks
+	checks   outside      // of domains
+	bodies   atomic.Int64 // bytes of bodies that are under way
 
 	publicHost string // of Tracking.Base
 }
@@ -106,7 +106,7 @@ func New(cfg Config) *Server {
 		s.uses = newKeyUses(cfg.Store.TouchKeys, s.log)
 	}
 	s.publicHost = hostOf(cfg.Tracking.Base)
-	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody, s.limitBodies)
+	s.router.Use(s.hurry, s.trace, s.identify, s.locate, s.recoverPanics, s.limitBody)
 	s.router.NotFound(s.notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.api = humachi.New(s.router, openAPI())

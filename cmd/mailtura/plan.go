@@ -87,9 +87,7 @@ func readConfiguration(file string) ([]plan.Tenant, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	defer folder.Close() //nolint:errcheck // was only read
-	want, err := plan.Parse(text, plan.Source{
-		Files: folder.FS(), Env: os.LookupEnv, Now: time.Now(),
-	})
+	want, err := plan.Parse(text, plan.Source{Files: folder.FS(), Env: os.LookupEnv, Now: time.Now()})
 	if err != nil {
 		return nil, errors.New(file + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+file+": "))
 	}

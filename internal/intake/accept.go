@@ -79,9 +79,7 @@ func (a *Acceptor) join(r *request) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed || a.emails >= maxWaiting || a.bytes+r.bytes > maxWaitBytes {
-		f := fault.New(fault.Unavailable, "overloaded", "The server has more to accept than it can; nothing was sent.")
-		f.RetryAfter = time.Second
-		return f
+		return Overloaded()
 	}
 	a.waiting = append(a.waiting, r)
 	a.emails += len(r.Emails)
@@ -167,6 +165,13 @@ func (a *Acceptor) commit(group []*request) {
 	if err != nil && ctx.Err() != nil {
 		a.refuseAll(err)
 	}
+}
+
+// Overloaded is the fault of a request that there is no memory for.
+func Overloaded() *fault.Error {
+	f := fault.New(fault.Unavailable, "overloaded", "The server has more to accept than it can; nothing was sent.")
+	f.RetryAfter = time.Second
+	return f
 }
 
 // refuseAll answers all who wait, where the database hangs: their groups, one after the other,

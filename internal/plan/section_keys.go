@@ -91,15 +91,11 @@ func (p *reader) checkNetworks(networks []string, at string) {
 	}
 	for i, text := range networks {
 		here := fmt.Sprintf("%s[%d]", at, i)
-		if f, wrong := fault.As(networkError(text)); wrong && !p.blamed(here) {
+		_, err := apikey.ParseNetwork(text)
+		if f, wrong := fault.As(err); wrong && !p.blamed(here) {
 			p.problem(here, f.Detail)
 		}
 	}
-}
-
-func networkError(text string) error {
-	_, err := apikey.ParseNetwork(text)
-	return err
 }
 
 // canonical are networks as the API shows them, in no order that means something.
